@@ -1,0 +1,92 @@
+"""What a plugin is given: a context when it is made, and a host it may ask."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, Protocol, TypeVar, overload
+
+import attrs
+
+from .candidates import Candidate
+from .resolution import Decision
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time, brought in from outside so that tests can bring their own."""
+
+    def time(self) -> float:
+        """Seconds that only grow, from an arbitrary start."""
+
+
+class TaskHandle(Protocol):
+    """A task the runtime owns."""
+
+    @property
+    def name(self) -> str:
+        """Its name, as in status."""
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+
+    def cancel(self) -> None:
+        """Ask it to end."""
+
+    async def wait(self) -> Any:
+        """Wait for its result; what it raised is raised, ``asyncio.CancelledError`` if it was cancelled."""
+
+
+class Host(Protocol):
+    """What the kernel does for plugins.  Narrow on purpose; its code is the kernel's.
+
+    Raises:
+        RuntimeClosing: From every method that needs a started runtime, before it is started and after it closed.
+    """
+
+    @property
+    def clock(self) -> Clock:
+        """The runtime's clock."""
+
+    def resolve(self, domain: str, name: str, *, provider: str | None = None) -> Candidate:
+        """The candidate that fills the key.  Raises: ResolutionError."""
+
+    def explain(self, domain: str, name: str, *, provider: str | None = None) -> Decision:
+        """The decision about the key, with a row for every candidate."""
+
+    def use(self, domain: str, name: str) -> AbstractAsyncContextManager[Any]:
+        """Activate if nothing is bound, and lease: ``async with host.use("adapter", "cache") as cache``."""
+
+    def lease(self, domain: str, name: str) -> AbstractContextManager[Any]:
+        """Lease what is bound, from any thread.  Raises: NotServing."""
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> TaskHandle:
+        """Start a task that the runtime owns: reported if it fails, cancelled and awaited at close."""
+
+    @overload
+    def structure(self, cls: type[T], data: Any, path: str) -> T: ...
+    @overload
+    def structure(self, cls: Any, data: Any, path: str) -> Any: ...
+    def structure(self, cls: Any, data: Any, path: str) -> Any:
+        """Turn plain data into *cls*, strictly.  Raises: SettingsError, its problems under *path*."""
+
+
+@attrs.frozen
+class PluginContext:
+    """What a plugin's class is called with, once in a runtime.
+
+    Args:
+        name: The plugin's name.
+        settings: ``[plugins.settings.NAME]`` as an instance of the class's ``Settings``; None without one.
+        log: ``oneiric.plugin.NAME``; nothing is configured on it.
+        clock: The runtime's clock.
+        host: The kernel's services; of a manager without a runtime it is what the application gave, or None.
+    """
+
+    name: str
+    settings: Any
+    log: logging.Logger
+    clock: Clock
+    host: Any

@@ -1,0 +1,598 @@
+"""The hooks of Oneiric, in the order of a part's life.
+
+Each says when it is called, what every answer means, what may go wrong, and who is asked first.
+Implementations name the arguments they want, in any order, and may leave the others out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from .candidates import Candidate
+from .domains import Domain
+from .errors import Objection, OneiricError
+from .grammar import decides, declares, judges, observes, performs
+from .health import Kind
+from .lifecycle import Build, Generation, Operation, Retirement, Signals, SwapReport, Verdict
+from .plugins import Host
+from .resolution import Decision, Request, Selection, View
+
+# =====================================================================================================
+# what there is
+# =====================================================================================================
+
+
+@declares(Domain)
+def oneiric_domains() -> Iterable[Domain]:
+    """Declare the kinds of parts that this plugin brings.
+
+    Called once, when the plugins have been loaded and before candidates are collected.
+
+    Returns:
+        Any number of domains; none is a fine answer.
+    Raises:
+        Exception: The plugin is failed, with the reason; none of its domains and candidates count.
+    Ordering:
+        Every plugin is asked, oldest first.  Two domains of one name, or plural: the later plugin is failed.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_domains():
+                yield Domain("report", "reports", "things that are printed on Mondays")
+    """
+
+
+@declares(Candidate)
+def oneiric_candidates() -> Iterable[Candidate]:
+    """Declare the candidates that this plugin brings.
+
+    Called when the plugins have been loaded, and again after ``runtime.plugins.refresh``; the plugin's earlier
+    candidates are replaced as a whole.
+
+    Returns:
+        Any number of candidates; none is a fine answer.  Of one provider, the order decides nothing but ties:
+        the latest wins.
+    Raises:
+        Exception: The plugin is failed, with the reason; none of its candidates count, the others do.
+    Ordering:
+        Every plugin is asked, oldest first: built-in, installed, the application's own.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_candidates():
+                yield Candidate(Key.of("adapter", "cache"), "redis", "shop_redis:connect", priority=10)
+    """
+
+
+# =====================================================================================================
+# who fills a key
+# =====================================================================================================
+
+
+@judges
+def oneiric_check_eligible(candidate: Candidate, request: Request, view: View) -> Iterable[Objection] | None:
+    """Say why *candidate* must not be considered for *request*.
+
+    Called for every candidate of a key when it is resolved.  Pure: no clock, no input or output.
+
+    Args:
+        candidate: One of the candidates of the key.
+        request: What was asked for.
+        view: What resolving this key may see.
+    Returns:
+        Objections; they become the reason of the candidate's row.  None, or nothing: no objection.
+    Raises:
+        Exception: Counts as an objection that names the plugin; the candidate is left out.
+    Ordering:
+        Every plugin is asked, newest first; all objections are collected.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_check_eligible(candidate):
+                if "beta" in candidate.capabilities:
+                    yield Objection("beta providers are not for this shop")
+    """
+
+
+@decides(Selection)
+def oneiric_select(request: Request, candidates: Sequence[Candidate], view: View) -> Selection | None:
+    """Prefer one provider for a key that nobody has chosen for.
+
+    Called only when neither the call, nor a pin, nor the settings name a provider.  Pure: no clock, no input or
+    output.
+
+    Args:
+        request: What was asked for.
+        candidates: Those not left out, lowest registration first; never empty.
+        view: What resolving this key may see.
+    Returns:
+        A selection among *candidates*; or None to leave it to the next plugin, and to the order at last.
+    Raises:
+        ResolutionError: The answer is that nobody may fill it; nobody else is asked.
+        Exception: Recorded on the decision; the next plugin is asked.
+    Ordering:
+        Newest plugin first; the first answer wins.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_select(candidates):
+                near = [c for c in candidates if c.metadata.get("region") == "eu"]
+                return Selection(near[-1].provider, reason="nearest region") if near else None
+    """
+
+
+@decides(Decision)
+def oneiric_resolve(request: Request, candidates: Sequence[Candidate], view: View) -> Decision | None:
+    """Choose the candidate that fills *request*.
+
+    Called when what a key stands on has changed, for requests with options, and by ``explain``.  Pure: no
+    clock, no input or output.
+
+    Args:
+        request: What was asked for.
+        candidates: Those not left out, lowest registration first; may be empty.
+        view: Selection, quarantine and stack order as of this revision.
+    Returns:
+        A decision about *candidates*, a row for each; or None to leave it to the next plugin.
+    Raises:
+        ResolutionError: The answer is that nobody may fill it; nobody else is asked.
+        Exception: Recorded on the decision; the next plugin is asked.
+    Ordering:
+        Newest plugin first; the first answer wins.  The built-in ``precedence`` is ``trylast``.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_resolve(request, candidates):
+                if request.key.domain == "lottery":
+                    return Decision(request, candidates[0], "the first one drawn")
+    """
+
+
+@observes
+def oneiric_resolved(decision: Decision, previous: Decision | None) -> None:
+    """Learn that another candidate wins a key.
+
+    Called after a change of the registry, once for each key whose winner is another one than before; never for a
+    look-up.  In the thread that made the change.
+
+    Args:
+        decision: The decision now.
+        previous: The one before; None where the key was unknown.
+    Returns:
+        Nothing.
+    Raises:
+        Exception: Recorded; changes nothing.
+    Ordering:
+        Every plugin, newest first.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_resolved(decision):
+                print(decision.request.key, "->", decision.winner and decision.winner.provider)
+    """
+
+
+# =====================================================================================================
+# how a candidate becomes something that runs
+# =====================================================================================================
+
+
+@judges
+async def oneiric_check_candidate(operation: Operation, candidate: Candidate) -> Iterable[Objection] | None:
+    """Say why *candidate* must not be built.
+
+    Called before its factory is loaded, so before any of its code is imported.
+
+    Args:
+        operation: What is going on.
+        candidate: What is about to be loaded.
+    Returns:
+        Objections: the operation ends with ``Vetoed``, and nothing has been built.  None, or nothing: no objection.
+    Raises:
+        Exception: Counts as an objection that names the plugin, and so does taking longer than ``hook_timeout``.
+    Ordering:
+        Every plugin is asked, newest first.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_check_candidate(candidate):
+                if candidate.version in RECALLED:
+                    yield Objection(f"version {candidate.version} was recalled")
+    """
+
+
+@performs(Callable)
+def oneiric_load(candidate: Candidate) -> Callable[..., Any] | None:
+    """Turn the factory of *candidate* into something that can be called.
+
+    Called in a thread, before a generation is made; importing is allowed.
+
+    Args:
+        candidate: Its ``factory`` may be a callable, ``pkg.mod:attr`` or ``ep:NAME``.
+    Returns:
+        The factory; or None to leave it to the next plugin.
+    Raises:
+        Exception: The operation ends with ``Permanent``; nobody else is asked.
+    Ordering:
+        Newest plugin first; the first that takes it.  The built-in ``factories`` is ``trylast``.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_load(candidate):
+                if isinstance(candidate.factory, str) and candidate.factory.startswith("ep:lab-"):
+                    return laboratory.find(candidate.factory)
+    """
+
+
+@performs(Build)
+def oneiric_activate(
+    operation: Operation, candidate: Candidate, factory: Callable[..., Any], settings: Any, needs: Mapping[str, Any]
+) -> Build | None:
+    """Say how an instance of *candidate* is made.
+
+    Called on the loop, for every generation.  It says what to call; the kernel calls it, in a task or a thread
+    of its own, under a deadline, and disposes of what arrives late.
+
+    Args:
+        operation: What is going on.
+        candidate: What to build.
+        factory: What ``oneiric_load`` gave.
+        settings: An instance of the candidate's settings class; None where it has none.
+        needs: What it is built from, by keyword: leased instances, handles, and None for absent optional ones.
+    Returns:
+        What to call; or None to leave it to the next plugin.
+    Raises:
+        Exception: The operation ends with ``FactoryError``; nobody else is asked.
+    Ordering:
+        Newest plugin first; the first that takes it.  The built-in ``factories`` is ``trylast``.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_activate(candidate, factory):
+                if candidate.metadata.get("pooled"):
+                    return Build(lambda: Pool(factory), mode="async")
+    """
+
+
+@performs(Callable)
+def oneiric_probe(generation: Generation, kind: Kind) -> Callable[[], Any] | None:
+    """Say how to ask *generation* for its health.
+
+    Called on the loop, before each probe.  The kernel calls what is returned, under the deadline of the probe:
+    coroutine functions on the loop, others in a thread.
+
+    Args:
+        generation: What to ask.
+        kind: ``startup``, ``readiness`` or ``liveness``.
+    Returns:
+        What to call; its result may be True or None (ok), False (failed), a ``Health``, a status word, or a
+        mapping with ``status``; anything else is unknown, which does not pass.  Or None to leave it to the next
+        plugin; where nobody takes it, it is ok.
+    Raises:
+        Exception: The health is failed; nobody else is asked.
+    Ordering:
+        Newest plugin first; the first that takes it.  The built-in ``probes`` is ``trylast``.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_probe(generation, kind):
+                if generation.key.name == "database":
+                    return generation.instance.ping
+    """
+
+
+@judges
+async def oneiric_check_swap(
+    operation: Operation, new: Generation, old: Generation | None
+) -> Iterable[Objection] | None:
+    """Say why *new* must not take the place of *old*.
+
+    Called when the new one is up and well, before anybody can use it.
+
+    Args:
+        operation: What is going on.
+        new: What is about to be bound.
+        old: What serves now; None for a first activation.
+    Returns:
+        Objections: the new one is disposed of, the operation ends with ``Vetoed``.  None, or nothing: no objection.
+    Raises:
+        Exception: Counts as an objection that names the plugin, and so does taking longer than ``hook_timeout``.
+    Ordering:
+        Every plugin is asked, newest first.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_check_swap(operation, old):
+                if old and operation.cause != "operator" and freeze.is_on():
+                    yield Objection("no changes before Christmas")
+    """
+
+
+@judges
+async def oneiric_check_bound(
+    operation: Operation, new: Generation, old: Generation | None
+) -> Iterable[Objection] | None:
+    """Say why *new*, which users reach by now, must go again.
+
+    Called right after the switch; the old one is still open.
+
+    Args:
+        operation: What is going on.
+        new: What is bound.
+        old: What served before; None for a first activation.
+    Returns:
+        Objections: the old one is bound again, the operation ends with ``RolledBack``.  None, or nothing: no objection.
+    Raises:
+        Exception: Counts as an objection that names the plugin, and so does taking longer than ``hook_timeout``.
+    Ordering:
+        Every plugin is asked, newest first.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            async def oneiric_check_bound(new):
+                if await new.instance.get("canary") is None:
+                    yield Objection("the canary is gone")
+    """
+
+
+@decides(Verdict)
+def oneiric_rollback(operation: Operation, generation: Generation, signals: Signals) -> Verdict | None:
+    """Settle the probation of *generation*.
+
+    Called while it is on probation: after each probe, after each lease that ended by an exception, and at the end
+    with ``signals.remaining`` 0.
+
+    Args:
+        operation: The one that bound it.
+        generation: What is on probation; the one before it is still open.
+        signals: What was seen since it was bound.
+    Returns:
+        ``ROLL_BACK``: the one before it is bound again, and this one is quarantined.  ``PROMOTE``: the one before
+        it is retired.  None leaves it to the next plugin, and at last to time; at the end None means promote.
+    Raises:
+        Exception: Recorded; the next plugin is asked.
+    Ordering:
+        Newest plugin first; the first answer wins.  The built-in ``probation`` is ``trylast``.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_rollback(generation, signals):
+                if generation.key.name == "payments" and signals.bad_leases:
+                    return ROLL_BACK
+    """
+
+
+# =====================================================================================================
+# what has happened
+# =====================================================================================================
+
+
+@observes
+async def oneiric_activated(operation: Operation, new: Generation) -> None:
+    """Learn that a slot that was empty has something bound.
+
+    Called after it can no longer fail.
+
+    Args:
+        operation: What went on.
+        new: What is bound.
+    Returns:
+        Nothing.
+    Raises:
+        Exception: Recorded as a warning of the report; changes nothing.
+    Ordering:
+        Every plugin, newest first.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_activated(new):
+                print(new.key, "is up")
+    """
+
+
+@observes
+async def oneiric_swapped(operation: Operation, report: SwapReport, new: Generation, old: Generation) -> None:
+    """Learn that one generation took the place of another.
+
+    Called after it can no longer fail; the old one may still be in use.
+
+    Args:
+        operation: What went on.
+        report: What came of it, so far.
+        new: What is bound.
+        old: What was bound before.
+    Returns:
+        Nothing.
+    Raises:
+        Exception: Recorded as a warning of the report; changes nothing.
+    Ordering:
+        Every plugin, newest first.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            async def oneiric_swapped(report):
+                await chat.post(f"{report.key}: {report.old} -> {report.new}")
+    """
+
+
+@observes
+async def oneiric_rolled_back(operation: Operation, new: Generation, old: Generation | None, reason: str) -> None:
+    """Learn that a generation that was bound was taken back.
+
+    Called when the old one serves again; by the confirming step, by probation, or on demand.
+
+    Args:
+        operation: What went on.
+        new: What was taken back.
+        old: What serves again; None where there was none.
+        reason: Why, in a sentence.
+    Returns:
+        Nothing.
+    Raises:
+        Exception: Recorded; changes nothing.
+    Ordering:
+        Every plugin, newest first.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_rolled_back(new, reason):
+                print(new.candidate.provider, "taken back:", reason)
+    """
+
+
+@observes
+async def oneiric_failed(operation: Operation, error: OneiricError) -> None:
+    """Learn that an operation failed before it changed anything.
+
+    Called for every operation that fails; not for one that was rolled back.
+
+    Args:
+        operation: What went on, and at which step.
+        error: Why.
+    Returns:
+        Nothing.
+    Raises:
+        Exception: Recorded; changes nothing.
+    Ordering:
+        Every plugin, newest first.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_failed(operation, error):
+                print(operation.key, operation.step, error)
+    """
+
+
+@observes
+async def oneiric_retired(operation: Operation, retirement: Retirement) -> None:
+    """Learn how a generation ended.
+
+    Called after it was closed, could not be closed, or was given up.
+
+    Args:
+        operation: What made it retire.
+        retirement: How it ended.
+    Returns:
+        Nothing.
+    Raises:
+        Exception: Recorded; changes nothing.
+    Ordering:
+        Every plugin, newest first.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_retired(retirement):
+                if retirement.ending != "closed":
+                    print(retirement.key, retirement.provider, retirement.ending, retirement.error)
+    """
+
+
+# =====================================================================================================
+# the runtime itself
+# =====================================================================================================
+
+
+@observes
+async def oneiric_started(host: Host) -> None:
+    """Learn that the runtime takes operations.
+
+    Called once, when it has been entered.  Background work starts here, with ``host.spawn``.
+
+    Args:
+        host: The kernel's services.
+    Returns:
+        Nothing.
+    Raises:
+        Exception: Recorded; changes nothing.
+    Ordering:
+        Every plugin, newest first.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_started(host):
+                host.spawn(refresh_prices(host), name="prices")
+    """
+
+
+@observes
+async def oneiric_stopping(host: Host) -> None:
+    """Learn that the runtime is about to close.
+
+    Called once, before operations are stopped and anything is retired; leases still work.
+
+    Args:
+        host: The kernel's services.
+    Returns:
+        Nothing.
+    Raises:
+        Exception: Recorded; changes nothing.
+    Ordering:
+        Every plugin, newest first.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            async def oneiric_stopping(host):
+                async with host.use("adapter", "queue") as queue:
+                    await queue.flush()
+    """

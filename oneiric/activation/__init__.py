@@ -1,0 +1,29 @@
+"""A decision becomes a live generation: held open by its host task, made under a deadline, leased by its users."""
+
+from .activator import Activator
+from .closing import Closing
+from .generation import Fingerprint, Generation
+from .holding import Owners
+from .lease import Handle, Lease, TracedLease, Use
+from .operation import Operation, Want, current
+from .slot import Cell, Slot, Switch
+from .threads import Threads
+
+__all__ = [
+    "Activator",
+    "Cell",
+    "Closing",
+    "Fingerprint",
+    "Generation",
+    "Handle",
+    "Lease",
+    "Operation",
+    "Owners",
+    "Slot",
+    "Switch",
+    "Threads",
+    "TracedLease",
+    "Use",
+    "Want",
+    "current",
+]

@@ -1,0 +1,230 @@
+"""How generations end: users leave, the product is closed, once, and whatever does not end is named.
+
+All of it runs in tasks of the runtime that nobody else can cancel.  A product is closed by the first of: the
+candidate's ``close``; leaving the context it was entered in; ``aclose close cleanup shutdown stop``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from oneiric_hookspecs import Retirement
+
+from oneiric.tasks import Tasks, give_up
+
+from .generation import Generation
+from .holding import CLOSE_METHODS, Holding, Owners, method
+from .products import is_async
+from .threads import Threads
+
+Told = Callable[[Retirement], None]
+
+
+def _tell_nobody(_: Retirement) -> None:
+    return None
+
+
+class Closing:
+    """Ends generations.
+
+    Args:
+        tasks: Where closing runs.
+        threads: For synchronous closes.
+        owners: Who owns what was made.
+    """
+
+    def __init__(self, tasks: Tasks, threads: Threads, owners: Owners) -> None:
+        self._tasks, self._threads, self._owners = tasks, threads, owners
+        self._time = tasks.loop.time
+
+    def retire(self, generation: Generation, told: Told = _tell_nobody, *, bounded: bool = False) -> None:
+        """Let the users of *generation* finish, and close it; at once if it was never bound.
+
+        Returns at once; ``generation.gone`` is done when it has ended.  A second call does nothing.
+
+        Args:
+            generation: Not bound, or not any more.
+            told: Called with how it ended.
+            bounded: Whether generations built from it are kept waiting no longer than users are.
+        """
+        if bounded:
+            generation.hurry = True
+            generation.wake()
+        if generation.gone is not None:
+            return
+        generation.gone = self._tasks.loop.create_future()
+        if generation.state in ("creating", "starting"):
+            generation.doomed = True
+        generation.begin_retiring()
+        holding = generation.holding
+        if holding is not None and self._nothing_to_close(generation, holding):
+            generation.holding = None
+            self._owners.leave(holding)
+            self._end(generation, Retirement(generation.key, generation.provider, generation.number, "closed"), told)
+        else:
+            self._tasks.start(self._retire(generation, told), f"retire {generation!r}")
+
+    def _nothing_to_close(self, generation: Generation, holding: Holding) -> bool:
+        """Whether nobody uses it and closing it would call nothing: a plain product, all its own, fully made."""
+        candidate = generation.candidate
+        if generation.leases or generation.dependents or holding.entered or holding.owners > 1 or generation.threaded:
+            return False
+        if generation.host is None or not generation.host.done() or not candidate.own or candidate.close is not None:
+            return False
+        return method(holding.product, CLOSE_METHODS) is None
+
+    def _end(self, generation: Generation, retirement: Retirement, told: Told) -> None:
+        generation.enter("closed" if retirement.ending == "kept" else retirement.ending)
+        for need in generation.needs:
+            need.give_back(generation)
+        generation.needs.clear()
+        assert generation.gone is not None
+        generation.gone.set_result(retirement)
+        told(retirement)
+
+    async def _retire(self, generation: Generation, told: Told) -> None:
+        began = self._time()
+        holders = await self._drain(generation)
+        drained = (self._time() - began) * 1000
+        try:
+            ending, error = await self._close(generation)
+        except Exception as raised:  # noqa: BLE001 - a slip of ours must not leave the generation without an end
+            ending, error = "close_failed", f"{type(raised).__name__}: {raised}"
+        self._end(
+            generation,
+            Retirement(
+                generation.key,
+                generation.provider,
+                generation.number,
+                ending,  # type: ignore[arg-type]
+                forced=len(holders),
+                holders=holders,
+                drained_ms=drained,
+                error=error,
+            ),
+            told,
+        )
+
+    async def _drain(self, generation: Generation) -> tuple[str, ...]:
+        """Wait for users until the drain timeout, and for dependents for as long as they need; who is left."""
+        deadline = self._time() + generation.limits.drain_timeout
+        while generation.leases or generation.dependents:
+            left = min(deadline, generation.deadline or deadline) - self._time()
+            if left <= 0 and (generation.hurry or not generation.dependents):
+                break
+            generation.wakeup = self._tasks.loop.create_future()
+            # A lease given back before the future was made woke nobody.
+            if generation.leases or generation.dependents:
+                bounded = generation.leases or generation.hurry
+                await asyncio.wait({generation.wakeup}, timeout=left if bounded and left > 0 else None)
+        return tuple(sorted(lease.held_by for lease in tuple(generation.leases)))
+
+    async def _close(self, generation: Generation) -> tuple[str, str]:
+        generation.enter("closing")
+        grace = generation.limits.cancel_grace
+        host = generation.host
+        if host is not None and not host.done() and not self._resident(generation):
+            # Still making or starting it.
+            if not await give_up(host, grace):
+                host.add_done_callback(lambda _: self.late(generation, None, None))
+                return "abandoned", f"it does not end, {grace:g} s after it was cancelled"
+        if generation.threaded:
+            return "abandoned", "its thread has not come back; what it makes will be closed when it does"
+        return await self._close_product(generation)
+
+    def _resident(self, generation: Generation) -> bool:
+        holding = generation.holding
+        return holding is not None and holding.host is generation.host and holding.ready.done()
+
+    async def _close_product(self, generation: Generation) -> tuple[str, str]:
+        holding, generation.holding = generation.holding, None
+        if holding is None:
+            return "closed", ""  # nothing was made
+        if not self._owners.leave(holding):
+            return "kept", ""
+        if not generation.candidate.own:
+            return "kept", ""
+        way_out = self._way_out(generation, holding)
+        if way_out is None:
+            return "closed", ""
+        limit = generation.limits.close_timeout
+        task = self._tasks.start(way_out, f"close {generation!r}")
+        await asyncio.wait({task}, timeout=limit)
+        if not task.done() and not await give_up(task, generation.limits.cancel_grace):
+            return "abandoned", f"closing it takes longer than {limit:g} s, and does not end when cancelled"
+        if task.cancelled():
+            return "close_failed", f"closing it took longer than {limit:g} s, or cancelled itself"
+        error = task.exception()
+        return ("closed", "") if error is None else ("close_failed", f"{type(error).__name__}: {error}")
+
+    def _way_out(self, generation: Generation, holding: Holding) -> Any:
+        """A coroutine that closes the product; None if there is nothing to do."""
+        close = generation.candidate.close
+        if close is not None:
+            call = partial(close, holding.instance) if callable(close) else method(holding.instance, (close,))
+            if call is None:
+                return _missing(holding.instance, str(close))
+            holding.exits = False  # its host ends, and leaves the closing to the candidate
+            holding.leave.set()
+            return self._call(call, generation)
+        if holding.entered == "task":
+            return self._leave(holding)
+        if holding.entered == "thread":
+            return self._call(partial(holding.product.__exit__, None, None, None), generation)
+        found = method(holding.product, CLOSE_METHODS)
+        return None if found is None else self._call(found, generation)
+
+    async def _leave(self, holding: Holding) -> None:
+        assert holding.host is not None
+        holding.leave.set()
+        try:
+            await asyncio.wait({holding.host})
+        except asyncio.CancelledError:
+            holding.host.cancel()
+            await asyncio.wait({holding.host})
+            raise
+        if not holding.host.cancelled():
+            await holding.host  # what leaving raised
+
+    async def _call(self, call: Callable[[], Any], generation: Generation) -> None:
+        if is_async(call):
+            await call()
+        else:
+            answer = await self._threads.run(call, name=f"close-{generation.key}#{generation.number}")
+            if inspect.isawaitable(answer):
+                await answer
+
+    def late(self, generation: Generation, product: Any, error: BaseException | None) -> None:
+        """A product came, or will not come, after its generation was given up.  Close it."""
+        if error is None and product is not None and generation.holding is None:
+            generation.holding, _ = self._owners.take(product)
+        if generation.gone is None:
+            self.retire(generation)
+        elif generation.gone.done():
+            self._tasks.start(self._close_late(generation), f"close {generation!r}, late")
+        # Else it is being closed now, and what has come is seen there.
+
+    async def _close_late(self, generation: Generation) -> None:
+        ending, _ = await self._close_product(generation)
+        generation.enter("closed" if ending == "kept" else ending)
+
+    def forlorn(self, generation: Generation, product: Any, error: BaseException | None) -> None:
+        """A product came when the loop was closed.  Close it in the thread that made it."""
+        if error is not None or product is None or not generation.candidate.own:
+            return
+        close = generation.candidate.close
+        call = method(product, (close,) if isinstance(close, str) else CLOSE_METHODS)
+        if callable(close):
+            call = partial(close, product)
+        if call is not None:
+            answer = call()
+            if inspect.iscoroutine(answer):
+                asyncio.run(answer)
+
+
+async def _missing(instance: object, name: str) -> None:
+    raise AttributeError(f"the candidate is closed by {name!r}, and {type(instance).__name__} has no such method")

@@ -1,0 +1,160 @@
+"""An operation: something the runtime does to a slot, in a task of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import attrs
+from oneiric_hookspecs import ActivationError, Key, OneiricError
+from oneiric_hookspecs import Operation as OperationView
+from oneiric_hookspecs.lifecycle import Cause
+
+#: The operation in which the code that reads this runs; None outside of one.
+current: ContextVar[Operation | None] = ContextVar("oneiric_operation", default=None)
+
+_numbers = itertools.count(1)
+
+
+@attrs.frozen
+class Want:
+    """What an operation is to bring about; equal wants on one slot are one operation.
+
+    Args:
+        provider: The provider to swap to; None for the winner.
+        unpin: Whether the operator's pin is dropped with it.
+        reload: Build anew although nothing has changed.
+        accept_unhealthy: Bind it although its startup probe fails.
+        override: Pass a hold or a pause, and a quarantine.
+    """
+
+    provider: str | None = None
+    unpin: bool = False
+    reload: bool = False
+    accept_unhealthy: bool = False
+    override: bool = False
+
+
+class Operation:
+    """One operation.
+
+    Attributes:
+        parent: The operation in whose factory or hook this one was asked for.
+        waits_for: Operations that have to end before this one can go on.
+        waiters: How many callers wait for it; the last one to leave cancels what is not committed.
+        committed: Whether the switch has been made.
+        marks: When each step began, on the runtime's clock.
+    """
+
+    __slots__ = (
+        "_time",
+        "actor",
+        "cause",
+        "committed",
+        "deadline",
+        "id",
+        "key",
+        "marks",
+        "parent",
+        "provider",
+        "serving",
+        "step",
+        "superseded_by",
+        "task",
+        "waiters",
+        "waits_for",
+        "want",
+    )
+
+    def __init__(
+        self,
+        key: Key,
+        cause: Cause,
+        want: Want,
+        time: Callable[[], float],
+        *,
+        actor: str = "",
+        parent: Operation | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self.id = f"op{next(_numbers)}"
+        self.key, self.cause, self.want, self.actor, self.parent = key, cause, want, actor, parent
+        self.deadline = deadline
+        self.step = ""
+        self.provider = ""
+        self.serving: str | None = None
+        self.marks: list[tuple[str, float]] = []
+        self.task: asyncio.Task[Any] | None = None
+        self.waiters = 0
+        self.committed = False
+        self.superseded_by = ""
+        self.waits_for: set[Operation] = set()
+        self._time = time
+
+    def __repr__(self) -> str:
+        return f"<{self.id} {self.cause} {self.key} {self.step}>"
+
+    @property
+    def working(self) -> bool:
+        """Whether it holds the slot: it has got past the queue, and has not ended."""
+        return self.step not in ("", "decide", "needs", "lock") and not self.done
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self.task is not None and self.task.done()
+
+    def at(self, step: str) -> None:
+        """Begin *step*.  Every step of an operation passes through here, by its name."""
+        self.step = step
+        self.marks.append((step, self._time()))
+
+    def view(self) -> OperationView:
+        """What plugins may see of it."""
+        return OperationView(self.id, self.cause, self.actor, self.key, self.step, self.deadline)
+
+    def steps(self) -> dict[str, float]:
+        """Milliseconds by step, in order; of a step that was gone through twice, the sum."""
+        spent: dict[str, float] = {}
+        ends = [*(began for _, began in self.marks[1:]), self._time()]
+        for (step, began), ended in zip(self.marks, ends, strict=True):
+            spent[step] = spent.get(step, 0.0) + (ended - began) * 1000
+        return spent
+
+    def limit(self, seconds: float) -> float:
+        """*seconds*, or what is left until the deadline, whichever is less."""
+        return seconds if self.deadline is None else max(0.0, min(seconds, self.deadline - self._time()))
+
+    def place(self, error: OneiricError) -> OneiricError:
+        """Write into an activation error where it happened, unless that is known."""
+        if isinstance(error, ActivationError) and error.key is None:
+            error.key, error.provider, error.step = self.key, self.provider, self.step
+            error.operation, error.serving = self.id, self.serving
+        return error
+
+    def chain(self) -> list[Operation]:
+        """This one and those inside which it was asked for, innermost first, as far as they have not ended."""
+        found: list[Operation] = []
+        each: Operation | None = self
+        while each is not None:
+            if not each.done:
+                found.append(each)
+            each = each.parent
+        return found
+
+    def reaches(self, other: Operation) -> list[Operation] | None:
+        """The way from this operation to *other* along what they wait for; None if there is none."""
+        ways: list[list[Operation]] = [[self]]
+        seen = {self}
+        while ways:
+            way = ways.pop()
+            if way[-1] is other:
+                return way
+            for after in way[-1].waits_for:
+                if after not in seen and not after.done:
+                    seen.add(after)
+                    ways.append([*way, after])
+        return None

@@ -1,0 +1,135 @@
+"""From settings to a runtime: the one place that knows the built-in plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from os import PathLike
+from typing import Any
+
+from oneiric_hookspecs import Problem, SettingsError, specs
+
+from .clock import RuntimeClock
+from .collecting import collect
+from .hooks import HookManager, PluginRecord
+from .registry import Registry
+from .resolution import Resolver, Strategy, markers
+from .runtime import Runtime
+from .settings import Settings, load, structure
+
+#: The built-in plugins by name, in the order of registration; True for those that cannot be switched off.
+BUILTINS: Mapping[str, bool] = {
+    "precedence": True,
+    "eligibility": True,
+    "factories": True,
+    "probes": True,
+    "probation": True,
+    "domains.adapter": False,
+    "domains.service": False,
+    "domains.task": False,
+    "domains.event": False,
+    "domains.workflow": False,
+    "domains.action": False,
+    "cache.disk": False,
+    "cache.memory": False,
+}
+
+
+def assemble(
+    settings: Settings | Mapping[str, Any] | str | PathLike[str] | None = None,
+    plugins: Iterable[Any] = (),
+    *,
+    off: Iterable[str] = (),
+    load_plugins: Iterable[str] = (),
+    environment: bool = True,
+    strict: bool = False,
+) -> Runtime:
+    """Load settings and plugins, collect what they declare, and give a runtime that is ready to be entered.
+
+    A plugin that fails is kept apart, with its reason (``runtime.hooks.plugins``); everything else works.
+
+    Args:
+        settings: A file, a mapping, or settings; None looks for ``ONEIRIC_CONFIG``, or ``oneiric.toml`` upward.
+        plugins: The application's own: modules, classes or objects; the last is asked first.
+        off: Names of plugins to leave out, as in ``[plugins] off``.
+        load_plugins: Names of modules to load as plugins, after those of ``[app] plugins``.
+        environment: Whether plugins of installed distributions are loaded.
+        strict: Whether a plugin that fails is an error.
+    Raises:
+        SettingsError: Everything that is wrong with the settings.
+        PluginError: One of *plugins* is not well formed; or any plugin fails, and *strict*.
+    """
+    configured = load(settings)
+    clock = RuntimeClock()
+    hooks = HookManager("oneiric", clock=clock, hook_timeout=configured.lifecycle.hook_timeout, structure=structure)
+    hooks.add_specs(specs)
+    registry = Registry(
+        resolver=Resolver(Strategy.of(hooks)), markers=markers(), stack_order=configured.resolver.stack_order
+    )
+    runtime = Runtime(hooks, registry, configured, clock)
+    hooks.host = runtime
+    try:
+        _plug_in(hooks, configured, plugins, tuple(off), tuple(load_plugins), environment=environment, strict=strict)
+        collect(hooks, registry)
+        if strict:
+            _refuse_failed(hooks.plugins)
+        _bind(runtime, hooks, registry)
+    except BaseException:
+        hooks.close()
+        raise
+    return runtime
+
+
+def _plug_in(
+    hooks: HookManager,
+    settings: Settings,
+    plugins: Iterable[Any],
+    off: tuple[str, ...],
+    load_plugins: tuple[str, ...],
+    *,
+    environment: bool,
+    strict: bool,
+) -> None:
+    tables = settings.plugins.settings
+    switched_off = dict.fromkeys(settings.plugins.off, "[plugins] off") | dict.fromkeys(off, "-p no:")
+    for name, protected in BUILTINS.items():
+        if name in switched_off:
+            if protected:
+                where = settings.where("plugins", "off")
+                raise SettingsError([Problem("plugins.off", f"{name} is always on, and cannot be switched off", where)])
+            hooks.block(name, switched_off[name])
+        hooks.register(import_module(f"oneiric.plugins.{name}"), name, origin="builtin", protected=protected)
+    hooks.load_entry_points(
+        off=switched_off,
+        only=settings.plugins.only,
+        auto_load=environment and settings.plugins.auto_load,
+        settings=tables,
+        strict=strict,
+    )
+    hooks.load((*settings.app.plugins, *load_plugins), settings=tables, strict=strict)
+    for plugin in plugins:
+        if isinstance(plugin, str):
+            hooks.load([plugin], settings=tables, strict=strict)
+        else:
+            hooks.register(plugin, settings=tables.get(getattr(plugin, "__name__", ""), None))
+
+
+def _refuse_failed(records: Iterable[PluginRecord]) -> None:
+    for record in records:
+        if record.state == "failed" and record.error is not None:
+            raise record.error
+
+
+def _bind(runtime: Runtime, hooks: HookManager, registry: Registry) -> None:
+    """Hold the settings against what is plugged in, and make their selections."""
+    snapshot = registry.snapshot
+    candidates = [record.candidate for key in snapshot.keys() for record in snapshot.records(key)]
+    absent = {
+        record.name: f"{record.state}: {record.reason}" if record.state == "failed" else record.state
+        for record in hooks.plugins
+        if record.state != "on"
+    }
+    takes = [record.name for record in hooks.plugins if hasattr(record.plugin, "Settings")]
+    bound = runtime.settings.bind(snapshot.domains.values(), candidates, plugins=takes, tolerate=absent)
+    runtime.adopt(bound)
+    registry.select(bound.selections(), bound.resolver.on_missing)

@@ -1,0 +1,128 @@
+"""A generation becomes a ``Health``: asked under a deadline, its answer read strictly.
+
+What a check may answer: True or None is ok (None, as in a ping that raises when it fails), False is failed, a
+``Health``, a status word, a mapping with ``status``, a pair of a status and a reason.  An exception is failed, no
+answer in time is failed, and anything else is unknown, which does not pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+from oneiric_hookspecs import Health, specs
+from oneiric_hookspecs.health import STATUSES, Kind
+
+from .activation import Generation, Threads
+from .activation.products import is_async
+from .hooks import HookManager
+from .tasks import Tasks, give_up
+
+
+def read(answer: object) -> Health:
+    """The health that *answer* of a check means; never raises."""
+    if answer is None or answer is True:
+        return Health("ok")
+    if answer is False:
+        return Health("failed", "its check answers no")
+    if isinstance(answer, Health):
+        return answer
+    if isinstance(answer, str) and answer in STATUSES:
+        return Health(answer)
+    if isinstance(answer, Mapping) and (status := answer.get("status")) in STATUSES:
+        details = {str(name): value for name, value in answer.items() if name not in ("status", "reason")}
+        return Health(status, str(answer.get("reason") or ""), details)
+    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], str) and answer[0] in STATUSES:
+        return Health(answer[0], str(answer[1]))
+    return Health("unknown", f"its check answers {_short(answer)}, which says nothing about health")
+
+
+def _short(answer: object) -> str:
+    try:
+        shown = repr(answer)
+    except Exception:  # noqa: BLE001 - a repr of a user's object may do anything
+        shown = f"a {type(answer).__name__}"
+    return shown if len(shown) <= 40 else shown[:37] + "..."
+
+
+class Prober:
+    """Asks generations for their health.
+
+    Args:
+        tasks: Where checks run.
+        threads: For synchronous checks.
+        hooks: Who says what to call.
+        at_once: How many checks may be under way.
+        every: Seconds between the startup probes of one generation.
+    """
+
+    def __init__(
+        self, tasks: Tasks, threads: Threads, hooks: HookManager, *, at_once: int = 32, every: float = 0.5
+    ) -> None:
+        self._tasks, self._threads = tasks, threads
+        self._hook = hooks[specs.oneiric_probe]
+        self._room = asyncio.Semaphore(at_once)
+        self._every = every
+        self._time = tasks.loop.time
+        self._asking: dict[Generation, asyncio.Task[Any]] = {}
+
+    async def probe(self, generation: Generation, kind: Kind, seconds: float) -> Health:
+        """Ask once; the answer is also kept as ``generation.health``.  Never raises but when cancelled.
+
+        Two probes of one generation are never under way together; the second waits for the first.
+        """
+        while (asking := self._asking.get(generation)) is not None:
+            await asyncio.wait({asking})
+        began = self._time()
+        health = await self._ask(generation, kind, seconds)
+        now = self._time()
+        health = attrs.evolve(health, kind=kind, observed_at=now, latency=now - began)
+        generation.health = health
+        return health
+
+    async def _ask(self, generation: Generation, kind: Kind, seconds: float) -> Health:
+        try:
+            call = self._hook(generation.view(), kind)
+        except Exception as error:  # noqa: BLE001 - a failing prober is a failing health
+            return Health("failed", f"{type(error).__name__}: {error}")
+        if call is None:
+            return Health("ok", "it has no check")
+        async with self._room:
+            task = self._tasks.start(self._call(generation, call), f"probe {generation!r}")
+            self._asking[generation] = task
+            task.add_done_callback(lambda _: self._asking.pop(generation, None))
+            try:
+                await asyncio.wait({task}, timeout=seconds)
+            except asyncio.CancelledError:
+                task.cancel()
+                raise
+            if not task.done():
+                ended = await give_up(task, generation.limits.cancel_grace)
+                if not ended:
+                    # It does not end; the next probe must not wait for it for ever.
+                    self._asking.pop(generation, None)
+                return Health("failed", f"no answer in {seconds:g} s")
+            if task.cancelled():
+                return Health("failed", "its check cancelled itself")
+            raised = task.exception()
+            return read(task.result()) if raised is None else Health("failed", f"{type(raised).__name__}: {raised}")
+
+    async def _call(self, generation: Generation, call: Callable[[], Any]) -> Any:
+        if is_async(call):
+            return await call()
+        answer = await self._threads.run(call, name=f"probe-{generation.key}#{generation.number}", counted=generation)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def startup(self, generation: Generation, seconds: float) -> Health:
+        """Ask until it passes, at most *seconds* long; the last answer.  Never raises but when cancelled."""
+        deadline = self._time() + seconds
+        while True:
+            left = deadline - self._time()
+            health = await self.probe(generation, "startup", max(min(left, 5.0), 0.001))
+            left = deadline - self._time()
+            if health.passes or left <= 0:
+                return health
+            await asyncio.sleep(min(self._every, left))

@@ -1,0 +1,1 @@
+"""The kinds of parts that are built in, each a plugin."""

@@ -1,0 +1,17 @@
+"""The domain ``adapter``: what stands between the application and something outside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from oneiric_hookspecs import Cache, Domain, hookimpl
+
+
+@hookimpl
+def oneiric_domains() -> Iterable[Domain]:
+    yield Domain(
+        "adapter",
+        "adapters",
+        "what stands between the application and something outside it",
+        categories={"cache": Cache},
+    )

@@ -1,0 +1,233 @@
+"""Phase two: what the domains and their candidates say about the tables that are theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+from oneiric_hookspecs import Candidate, Domain, Key, OneiricError, a_few, check_name, nearest
+
+from .environment import NO_SETTING, PREFIX, Override, Variable, folded, one_of, placed
+from .plain import FREE, Fault, Faults, Parts, found, path_text
+from .sections import FIXED, DomainSection
+from .strict import convert, did_you_mean
+
+_PARTS = ("selections", "settings")
+
+
+@attrs.frozen
+class Catalogue:
+    """What is plugged in, as far as settings may speak of it.
+
+    Args:
+        domains: By plural.
+        candidates: By plural, key and provider; several where sources or versions share a provider.
+    """
+
+    domains: Mapping[str, Domain]
+    candidates: Mapping[str, Mapping[str, Mapping[str, list[Candidate]]]]
+
+    @classmethod
+    def of(cls, domains: Iterable[Domain], candidates: Iterable[Candidate]) -> Catalogue:
+        """Sort them."""
+        by_plural = {domain.plural: domain for domain in domains}
+        plurals = {domain.name: plural for plural, domain in by_plural.items()}
+        sorted_in: dict[str, dict[str, dict[str, list[Candidate]]]] = {plural: {} for plural in by_plural}
+        for candidate in candidates:
+            # A candidate of a domain that nobody registered is the registry's matter.
+            if candidate.key.domain in plurals:
+                keys = sorted_in[plurals[candidate.key.domain]]
+                keys.setdefault(candidate.key.name, {}).setdefault(candidate.provider, []).append(candidate)
+        return cls(by_plural, sorted_in)
+
+
+@attrs.define
+class Findings:
+    """What is wrong, and what nobody declares."""
+
+    faults: list[Fault] = attrs.field(factory=list)
+    undeclared: list[Fault] = attrs.field(factory=list)
+
+
+def section_of(table: Mapping[str, Any]) -> DomainSection:
+    """The parts of a domain's table that are well formed; ``check`` says what is not."""
+    selections = {name: value for name, value in _pairs(table.get("selections")) if isinstance(value, str)}
+    settings = {
+        name: {provider: below for provider, below in _pairs(providers) if isinstance(below, Mapping)}
+        for name, providers in _pairs(table.get("settings"))
+    }
+    return DomainSection(selections, settings)
+
+
+def override(variable: Variable, catalogue: Catalogue, tables: Mapping[str, Any]) -> Override:
+    """What *variable* means for the section of a domain.
+
+    Raises:
+        Faults: It names nothing there, or its text is not of the right form.
+    """
+    section, *rest = variable.parts
+    plural = one_of(section, [*FIXED, *catalogue.domains], PREFIX)
+    before = f"{PREFIX}{folded(plural)}"
+    part = one_of(rest[0] if rest else "", _PARTS, before)
+    before = f"{before}__{folded(part)}"
+    written = tables.get(plural, {}).get(part, {}) if isinstance(tables.get(plural), Mapping) else {}
+    known = catalogue.candidates[plural]
+    name = one_of(rest[1] if len(rest) > 1 else "", dict.fromkeys([*known, *dict(_pairs(written))]), before)
+    before = f"{before}__{folded(name)}"
+    if part == "selections":
+        if len(rest) > 2:
+            raise Faults.one(NO_SETTING, f"there is nothing below {before}")
+        return Override(variable.name, (plural, part, name), variable.text)
+    provider = one_of(rest[2] if len(rest) > 2 else "", known.get(name, {}), before)
+    before = f"{before}__{folded(provider)}"
+    classes = [each.settings_class for each in known[name][provider] if each.settings_class is not None]
+    if not classes:
+        raise Faults.one(NO_SETTING, f"the candidate {provider!r} takes no settings")
+    table = dict(_pairs(dict(_pairs(written)).get(name))).get(provider, {})
+    path, value = placed(classes[0], rest[3:], variable.text, table, before)
+    return Override(variable.name, (plural, part, name, provider, *path), value)
+
+
+def check(tables: Mapping[str, Any], catalogue: Catalogue) -> Findings:
+    """Hold the sections of the domains against what is plugged in."""
+    findings = Findings()
+    sections = [*FIXED, *catalogue.domains]
+    for name, table in tables.items():
+        if name not in catalogue.domains:
+            findings.undeclared.append(Fault((name,), "unknown section", did_you_mean(name, sections)))
+            continue
+        for part, content in _pairs(table):
+            if part not in _PARTS:
+                findings.faults.append(Fault((name, part), "unknown key", did_you_mean(part, _PARTS)))
+            elif not isinstance(content, Mapping):
+                findings.faults.append(Fault((name, part), f"expected a table, found {found(content)}"))
+            elif part == "selections":
+                _check_selections(name, content, findings)
+            else:
+                _check_settings(name, content, catalogue.candidates[name], findings)
+    return findings
+
+
+def check_keys(keys: Iterable[str], catalogue: Catalogue, findings: Findings) -> None:
+    """The keys of ``[lifecycle.keys]`` are of known domains."""
+    names = [domain.name for domain in catalogue.domains.values()]
+    for text in keys:
+        key = Key.parse(text)
+        if key.domain not in names:
+            near = nearest(key.domain, names)
+            hint = f"did you mean {near}:{key.name}?" if near else f"there are: {a_few(names)}"
+            message = f"there is no domain {key.domain!r}"
+            findings.undeclared.append(Fault(("lifecycle", "keys", text), message, hint))
+
+
+def _check_selections(plural: str, selections: Mapping[str, Any], findings: Findings) -> None:
+    for name, provider in _pairs(selections):
+        path: Parts = (plural, "selections", name)
+        if isinstance(provider, Mapping):
+            hint = f"keep a name with dots together: {path_text([*path[:2], _dotted(name, provider)])}"
+            findings.faults.append(Fault(path, "expected a provider, found a table", hint))
+            continue
+        findings.faults += _misnamed(name, "key", path)
+        if isinstance(provider, str):
+            findings.faults += _misnamed(provider, "provider", path)
+        else:
+            findings.faults.append(Fault(path, f"expected a provider, found {found(provider)}"))
+
+
+def _check_settings(
+    plural: str,
+    settings: Mapping[str, Any],
+    known: Mapping[str, Mapping[str, list[Candidate]]],
+    findings: Findings,
+) -> None:
+    for name, providers in _pairs(settings):
+        path: Parts = (plural, "settings", name)
+        if name not in known:
+            hint = _unquoted(path, providers, known) or did_you_mean(name, known)
+            findings.undeclared.append(Fault(path, f"nothing registered is called {name!r}", hint))
+        elif not isinstance(providers, Mapping):
+            findings.faults.append(Fault(path, f"expected a table for each provider, found {found(providers)}"))
+        else:
+            for provider, table in _pairs(providers):
+                _check_table((*path, provider), table, known, findings)
+
+
+def _check_table(
+    path: Parts,
+    table: Any,
+    known: Mapping[str, Mapping[str, list[Candidate]]],
+    findings: Findings,
+) -> None:
+    name, provider = str(path[2]), str(path[3])
+    providers = known[name]
+    if not isinstance(table, Mapping):
+        example = path_text([*path[:3], next(iter(providers))])
+        fault = Fault(path, f"expected a table for each provider, found {found(table)}", f"write it in [{example}]")
+        findings.faults.append(fault)
+        return
+    if provider not in providers:
+        message = f"no candidate of {name!r} has the provider {provider!r}"
+        hint = _unquoted(path[:3], {provider: table}, known) or did_you_mean(provider, providers)
+        findings.undeclared.append(Fault(path, message, hint))
+        return
+    refusals: list[list[Fault]] = []
+    for candidate in providers[provider]:
+        try:
+            structured(candidate, table)
+        except Faults as error:
+            refusals.append([fault.under(*path) for fault in error.faults])
+    # Versions and sources of one provider may differ; which of them wins is not known yet.
+    if len(refusals) == len(providers[provider]):
+        findings.faults += refusals[-1]
+
+
+def structured(candidate: Candidate, table: Mapping[str, Any] | None) -> Any:
+    """The settings of *candidate*: an instance of its class, or None where it has none.
+
+    Raises:
+        Faults: With paths below the table.
+    """
+    if candidate.settings_class is not None:
+        return convert({} if table is None else table, candidate.settings_class)
+    if table is not None:
+        raise Faults.one(f"the candidate {candidate.provider!r} takes no settings", "remove the table")
+    return None
+
+
+def _unquoted(path: Parts, below: Any, known: Mapping[str, Any]) -> str | None:
+    """A hint, if the tables below *path* spell a known name whose dots were not quoted."""
+    *outer, name = path
+    while isinstance(below, Mapping):
+        for part, deeper in _pairs(below):
+            joined = f"{name}.{part}"
+            if joined in known:
+                example = path_text([*outer, joined, next(iter(known[joined]))])
+                return f"keep the name together: [{example}]"
+            if any(each.startswith(f"{joined}.") for each in known):
+                name, below = joined, deeper
+                break
+        else:
+            return None
+    return None
+
+
+def _dotted(name: str, below: Any) -> str:
+    while isinstance(below, Mapping) and below:
+        part, below = next(iter(below.items()))
+        name = f"{name}.{part}"
+    return name
+
+
+def _pairs(table: Any) -> Iterator[tuple[str, Any]]:
+    """What a table holds, without what is the user's own."""
+    if isinstance(table, Mapping):
+        yield from ((name, value) for name, value in table.items() if not name.startswith(FREE))
+
+
+def _misnamed(text: str, what: str, path: Parts) -> list[Fault]:
+    try:
+        check_name(text, what)
+    except OneiricError as error:
+        return [Fault(path, error.message, error.hint)]
+    return []

@@ -1,0 +1,179 @@
+"""The sections that every application has; each value is checked when it is made."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import attrs
+from oneiric_hookspecs import Key, check_name
+
+from .plain import canonical
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def _seconds(*, zero: bool = False) -> Any:
+    def check(_: object, __: attrs.Attribute[Any], value: float) -> None:
+        right = value.__class__ in (int, float) and math.isfinite(value)
+        if not right or value < 0 or (value == 0 and not zero):
+            least = "0 seconds or more" if zero else "a finite number of seconds above 0"
+            raise ValueError(f"expected {least}, found {value!r}")
+
+    return check
+
+
+def _at_least(least: int) -> Any:
+    def check(_: object, __: attrs.Attribute[Any], value: int) -> None:
+        if value.__class__ is not int or value < least:
+            raise ValueError(f"expected a whole number, {least} or more, found {value!r}")
+
+    return check
+
+
+def _is_name(_: object, __: attrs.Attribute[Any], value: str) -> None:
+    check_name(value, "name of an application")
+
+
+@attrs.frozen
+class App:
+    """``[app]``: which application this is.
+
+    Args:
+        name: Part of the name of its state directory.
+        plugins: Modules that are plugins of the application itself: ``["shop.plugin"]``.
+        state_dir: Where its state lives; None leaves it to the platform.
+    """
+
+    name: str = attrs.field(default="app", validator=_is_name)
+    plugins: tuple[str, ...] = ()
+    state_dir: Path | None = None
+
+
+@attrs.frozen
+class Plugins:
+    """``[plugins]``: which plugins are loaded, and their settings.
+
+    Args:
+        off: Distributions, entry points or plugins that are not.
+        only: If not None, of those installed only these are.
+        auto_load: Whether installed plugins are loaded at all.
+        settings: ``[plugins.settings.NAME]`` as written; see ``Settings.of_plugin``.
+    """
+
+    off: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
+    auto_load: bool = True
+    settings: Mapping[str, Mapping[str, Any]] = attrs.field(default=_NOTHING, eq=canonical, repr=False)
+
+
+@attrs.frozen
+class Resolver:
+    """``[resolver]``: who wins.
+
+    Args:
+        stack_order: Priorities by package; see ``parse_stack_order`` for how it may be written.
+        on_missing: What a selection means that names nothing registered.
+    """
+
+    stack_order: Mapping[str, int] = _NOTHING
+    on_missing: Literal["error", "fallback"] = "error"
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How long things may take, in seconds, and how many there may be; for all keys or one of them.
+
+    Args:
+        create_timeout: For the factory.
+        startup_timeout: For starting the instance, and its startup probe.
+        confirm_timeout: For the readiness probe after the commit.
+        drain_timeout: For the last users of a retired instance to finish.
+        close_timeout: For closing it.
+        cancel_grace: Between cancelling something and giving it up.
+        gate_timeout: How long a user waits while a swap cannot overlap.
+        busy_timeout: How long an operation waits for another on the same key.
+        probation: How long the old one stays warm after a swap; 0 promotes at once.
+        probe_interval: Between two readiness probes.
+        max_generations: Of one key at a time, the bound one counted.
+        auto_swaps_per_minute: Of one key, those that nobody asked for.
+    """
+
+    create_timeout: float = attrs.field(default=30.0, validator=_seconds())
+    startup_timeout: float = attrs.field(default=30.0, validator=_seconds())
+    confirm_timeout: float = attrs.field(default=5.0, validator=_seconds())
+    drain_timeout: float = attrs.field(default=30.0, validator=_seconds())
+    close_timeout: float = attrs.field(default=10.0, validator=_seconds())
+    cancel_grace: float = attrs.field(default=2.0, validator=_seconds())
+    gate_timeout: float = attrs.field(default=10.0, validator=_seconds())
+    busy_timeout: float = attrs.field(default=30.0, validator=_seconds())
+    probation: float = attrs.field(default=0.0, validator=_seconds(zero=True))
+    probe_interval: float = attrs.field(default=10.0, validator=_seconds())
+    max_generations: int = attrs.field(default=4, validator=_at_least(2))
+    auto_swaps_per_minute: int = attrs.field(default=10, validator=_at_least(1))
+
+
+@attrs.frozen(kw_only=True)
+class Lifecycle(Limits):
+    """``[lifecycle.keys."adapter:cache"]``, with ``[lifecycle]`` for what is not written there.
+
+    Args:
+        mode: As in ``Policies``, and so are the three below; None leaves it to the candidate.
+        auto_swap: When a better candidate replaces what runs.
+        on_unready: Whether it goes on serving while its readiness fails.
+        critical: Whether its failing makes the whole runtime unhealthy.
+    """
+
+    mode: Literal["overlap", "exclusive", "in_place"] | None = None
+    auto_swap: Literal["off", "on_idle", "on"] | None = None
+    on_unready: Literal["serve", "reject"] | None = None
+    critical: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class LifecycleSection(Limits):
+    """``[lifecycle]``: the limits of every key, and those of the whole runtime.
+
+    Args:
+        hook_timeout: For each asynchronous observer and judge.
+        shutdown_timeout: For closing the runtime.
+        max_activations: At once.
+        max_probes: At once.
+        keys: Per key, by its text ``adapter:cache``.
+    """
+
+    hook_timeout: float = attrs.field(default=5.0, validator=_seconds())
+    shutdown_timeout: float = attrs.field(default=60.0, validator=_seconds())
+    max_activations: int = attrs.field(default=16, validator=_at_least(1))
+    max_probes: int = attrs.field(default=32, validator=_at_least(1))
+    keys: Mapping[str, Lifecycle] = _NOTHING
+
+    @functools.cached_property
+    def usual(self) -> Lifecycle:
+        """What holds for a key that has no table of its own."""
+        return Lifecycle(**{name: getattr(self, name) for name in attrs.fields_dict(Limits)})
+
+    def of(self, key: Key) -> Lifecycle:
+        """What holds for *key*."""
+        return self.keys.get(str(key), self.usual) if self.keys else self.usual
+
+
+@attrs.frozen
+class DomainSection:
+    """The section of a domain, such as ``[adapters]``.
+
+    Args:
+        selections: The provider chosen for a name.
+        settings: Tables as written, by name and then provider.
+    """
+
+    selections: Mapping[str, str] = _NOTHING
+    settings: Mapping[str, Mapping[str, Mapping[str, Any]]] = attrs.field(default=_NOTHING, repr=False)
+
+
+#: The sections that are there whatever is plugged in.
+FIXED: dict[str, type] = {"app": App, "plugins": Plugins, "resolver": Resolver, "lifecycle": LifecycleSection}

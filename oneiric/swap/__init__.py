@@ -1,0 +1,5 @@
+"""Enter the new, probe it, promote it, retire the old; or put everything back."""
+
+from .engine import Engine
+
+__all__ = ["Engine"]

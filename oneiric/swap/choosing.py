@@ -1,0 +1,50 @@
+"""Which candidate an operation is about; and what a finished one means for the operator's pin."""
+
+from __future__ import annotations
+
+from oneiric_hookspecs import Candidate, Request, ResolutionError, Source
+
+from oneiric.activation import Operation, Slot
+from oneiric.registry import Registry
+
+
+class Choosing:
+    """Decides on the registry's snapshot, without an await."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def choose(self, slot: Slot, operation: Operation) -> tuple[Candidate, Source]:
+        """The candidate that *operation* is to bring up, as the snapshot stands now.
+
+        Raises:
+            ResolutionError: There is none.
+        """
+        snapshot = self._registry.snapshot
+        want = operation.want
+        if want.unpin and want.provider is None:
+            snapshot = snapshot.what_if(pins={slot.key: None})
+        if want.override and want.provider is not None:
+            for identity in tuple(snapshot.quarantine(slot.key)):
+                if identity[1] == want.provider:
+                    self._registry.release(slot.key, identity)
+            snapshot = self._registry.snapshot
+        if want.provider is None:
+            candidate = snapshot.resolve(*slot.key)
+        else:
+            decision = snapshot.decide(Request(slot.key, want.provider))
+            if decision.winner is None:
+                raise decision.error.twin() if decision.error else ResolutionError("nobody decides", decision=decision)
+            candidate = decision.winner
+        bound = slot.bound
+        operation.provider, operation.serving = candidate.provider, None if bound is None else bound.provider
+        return candidate, next(each.source for each in snapshot.records(slot.key) if each.candidate is candidate)
+
+    def settle(self, slot: Slot, operation: Operation) -> None:
+        """An operator's choice that came about is a pin; one to follow the order again drops it."""
+        if operation.cause != "operator":
+            return
+        if operation.want.provider is not None:
+            self._registry.pin(slot.key, operation.want.provider)
+        elif operation.want.unpin:
+            self._registry.unpin(slot.key)

@@ -1,0 +1,107 @@
+"""The parts of a running runtime, put together on its loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import copy_context
+from threading import get_ident
+
+from oneiric_hookspecs import Key
+
+from oneiric.activation import Activator, Generation, Handle, Operation, Slot, Threads, Use
+from oneiric.health import Prober
+from oneiric.hooks import HookManager
+from oneiric.registry import Registry
+from oneiric.settings import Settings
+from oneiric.tasks import Tasks
+
+from .choosing import Choosing
+from .modes import Modes
+from .needs import Needs
+from .notices import Notices
+from .operations import Operations
+from .promotion import Promotion
+from .quarantine import Quarantine
+from .shutdown import Shutdown
+from .swapper import Swapper
+from .transaction import Transaction
+
+
+class Engine:
+    """Slots, and all that works on them.  Made on the loop it belongs to.
+
+    Args:
+        hooks: The plugins.
+        registry: The candidates.
+        settings: Validated, and bound to the domains.
+        contract_of: What an instance of a domain and name has to satisfy.
+    """
+
+    def __init__(
+        self,
+        hooks: HookManager,
+        registry: Registry,
+        settings: Settings,
+        contract_of: Callable[[str, str], type | None],
+    ) -> None:
+        loop = self.loop = asyncio.get_running_loop()
+        lifecycle = settings.lifecycle
+        self.thread = get_ident()
+        self.traced = loop.get_debug()
+        self.settings = settings
+        self.slots: dict[tuple[str, str], Slot] = {}
+        self.tasks = Tasks(loop, copy_context())
+        self.threads = Threads(loop)
+        self.activator = Activator(
+            self.tasks, self.threads, hooks, settings, contract_of, at_once=lifecycle.max_activations
+        )
+        self.prober = Prober(self.tasks, self.threads, hooks, at_once=lifecycle.max_probes)
+        self.notices = Notices(self.tasks, hooks)
+        self.quarantine = Quarantine(registry, loop)
+        needs = Needs(self.slot, self._ensure_need, lambda key: registry.snapshot.resolve(*key), self.handle)
+        self.promotion = Promotion(
+            self.tasks,
+            self.threads,
+            hooks,
+            self.activator,
+            self.prober,
+            self.notices,
+            self.quarantine,
+            self.slot,
+            self._rebuild,
+        )
+        self.swapper = Swapper(
+            self.tasks, hooks, self.activator, self.prober, needs, Choosing(registry), self.promotion, self.notices
+        )
+        modes = Modes(self.swapper, self.threads)
+        self.operations = Operations(self.tasks, self.swapper, modes, lambda: self.settings)
+        self.transaction = Transaction(self.tasks, self.operations, self.swapper, modes)
+        self.shutdown = Shutdown(
+            self.tasks, self.threads, self.operations, self.swapper, self.promotion, self.quarantine
+        )
+
+    def slot(self, key: Key) -> Slot:
+        """The slot of *key*; made when it is first asked for."""
+        slot = self.slots.get(key)
+        if slot is None:
+            slot = self.slots.setdefault(key, Slot(Key.of(*key), self.operations.ensure))
+        return slot
+
+    def use(self, key: Key) -> Use:
+        """A lease of *key* that activates."""
+        return Use(self.slot(key), self.thread)
+
+    def handle(self, key: Key) -> Handle:
+        """A factory of leases of *key*."""
+        return Handle(self.slot(key), self.thread, traced=self.traced)
+
+    def change_settings(self, settings: Settings) -> None:
+        """Build from *settings* from now on; what is bound keeps what it was built from."""
+        self.settings = self.activator.settings = settings
+
+    async def _ensure_need(self, slot: Slot, operation: Operation) -> None:
+        await self.operations.ensure(slot, operation)
+
+    def _rebuild(self, generation: Generation) -> None:
+        self.operations.rebuild(self.slot(generation.key), generation)

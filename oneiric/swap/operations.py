@@ -1,0 +1,245 @@
+"""Who may start an operation, who joins one, and who waits for whom.
+
+Operations run in tasks of the runtime.  A caller only waits; when it is cancelled it leaves, and the last one to
+leave cancels what is not committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from oneiric_hookspecs import (
+    GateTimeout,
+    Key,
+    OneiricError,
+    Reentrant,
+    RuntimeClosing,
+    Superseded,
+    SwapReport,
+)
+from oneiric_hookspecs.lifecycle import Cause
+
+from oneiric.activation import Generation, Operation, Slot, Want, current
+from oneiric.settings import Settings
+from oneiric.tasks import Tasks
+
+from .modes import Modes
+from .swapper import Swapper
+
+_USE = Want()
+
+
+class Operations:
+    """Starts operations, one at a time in a slot.
+
+    Attributes:
+        closing: Why there are no new ones any more; None while there are.
+    """
+
+    def __init__(self, tasks: Tasks, swapper: Swapper, modes: Modes, settings: Callable[[], Settings]) -> None:
+        self._tasks, self._swapper, self._modes, self._settings = tasks, swapper, modes, settings
+        self._time = tasks.loop.time
+        self._under_way: set[Operation] = set()
+        self.closing: str | None = None
+
+    @property
+    def under_way(self) -> tuple[Operation, ...]:
+        """The operations that have not ended."""
+        return tuple(each for each in self._under_way if not each.done)
+
+    # --- asking ------------------------------------------------------------------------------------------------
+
+    async def request(
+        self, slot: Slot, want: Want, cause: Cause, *, actor: str = "", timeout: float | None = None
+    ) -> SwapReport:
+        """Bring *want* about on *slot*, or join an operation that does, and wait for it.
+
+        Raises:
+            OneiricError: Why it did not come about; each caller gets an exception object of its own.
+        """
+        parent = self._parent()
+        self._admit(slot, parent)
+        operation = next((each for each in slot.flights if self._same(each, want)), None)
+        if operation is None:
+            operation = self._start(slot, want, cause, parent, actor=actor, timeout=timeout)
+        return await self._wait(operation, parent)
+
+    async def ensure(self, slot: Slot, by: Operation | None = None) -> None:
+        """Make sure that something is bound to *slot*.
+
+        Raises:
+            OneiricError: Why nothing is.
+        """
+        parent = by or self._parent()
+        while not slot.occupied():
+            if slot.gate is not None:
+                await self._pass_gate(slot, parent)
+                continue
+            if slot.refusal is not None:
+                raise slot.refusal()
+            self._admit(slot, parent)
+            operation = next((each for each in reversed(slot.flights) if not each.done), None)
+            if operation is None:
+                operation = self._start(slot, _USE, "use" if by is None else "need", parent)
+            try:
+                await self._wait(operation, parent)
+            except OneiricError:
+                # What was joined may have been about something else than the winner; then there is another try.
+                if operation.want == _USE or self.closing is not None:
+                    if slot.occupied():
+                        return
+                    raise
+
+    def automatic(self, slot: Slot, want: Want, cause: Cause) -> None:
+        """Bring *want* about without anybody waiting; a newer one takes the place of one that has not committed."""
+        if self.closing is not None:
+            return
+        now = self._time()
+        slot.automatic[:] = [began for began in slot.automatic if began > now - 60]
+        limit = self._settings().lifecycle.auto_swaps_per_minute
+        if len(slot.automatic) >= limit:
+            slot.pending = f"an automatic change waits: there were {limit} in the last minute"
+            wait = slot.automatic[0] + 60 - now
+            self._tasks.loop.call_later(max(wait, 0.0) + 0.001, self.automatic, slot, want, cause)
+            return
+        for each in slot.flights:
+            if self._may_supersede(slot, each):
+                each.superseded_by = cause
+                assert each.task is not None
+                each.task.cancel()
+        slot.automatic.append(now)
+        self._start(slot, want, cause, None)
+
+    def rebuild(self, slot: Slot, generation: Generation) -> None:
+        """Build what is bound to *slot* anew, because something it was built from has changed."""
+        self.automatic(slot, Want(provider=generation.provider, reload=True), "dependency")
+
+    # --- admission ---------------------------------------------------------------------------------------------
+
+    def _parent(self) -> Operation | None:
+        operation = current.get()
+        while operation is not None and operation.done:
+            operation = operation.parent
+        return operation
+
+    def _admit(self, slot: Slot, parent: Operation | None) -> None:
+        if self.closing is not None:
+            raise RuntimeClosing(self.closing)
+        if parent is not None and slot.key in (keys := [each.key for each in parent.chain()]):
+            keys.reverse()
+            raise Reentrant(path=[*keys[keys.index(slot.key) :], slot.key])
+
+    def _same(self, operation: Operation, want: Want) -> bool:
+        return operation.want == want and not operation.committed and not operation.done and not want.reload
+
+    def _may_supersede(self, slot: Slot, operation: Operation) -> bool:
+        """Whether a newer automatic change cancels *operation*; a working one only three times in a row."""
+        if operation.done or operation.committed or operation.waiters:
+            return False
+        if operation.cause not in ("dependency", "resolution", "settings", "stream"):
+            return False
+        if not operation.working:
+            return True
+        slot.preempted += 1
+        return slot.preempted <= 3
+
+    async def _pass_gate(self, slot: Slot, parent: Operation | None) -> None:
+        gate = slot.gate
+        assert gate is not None
+        holder = next((each for each in slot.flights if each.working), None)
+        self._refuse_circle(holder, parent)
+        seconds = self._settings().lifecycle_of(slot.key).gate_timeout
+        done, _ = await asyncio.wait({gate}, timeout=seconds)
+        if not done:
+            raise GateTimeout(slot.key, because=f"it was swapped for more than {seconds:g} s")
+
+    # --- running -----------------------------------------------------------------------------------------------
+
+    def _start(
+        self,
+        slot: Slot,
+        want: Want,
+        cause: Cause,
+        parent: Operation | None,
+        *,
+        actor: str = "",
+        timeout: float | None = None,
+    ) -> Operation:
+        deadline = None if timeout is None else self._time() + timeout
+        operation = Operation(slot.key, cause, want, self._time, actor=actor, parent=parent, deadline=deadline)
+        operation.waits_for.update(each for each in slot.flights if not each.done)
+        context = self._tasks.context.copy()
+        context.run(current.set, operation)
+        slot.flights.append(operation)
+        return self.launch(operation, self._run(slot, operation), [slot], context)
+
+    def launch(self, operation: Operation, work: Any, slots: list[Slot], context: Any) -> Operation:
+        """Run *work* as the task of *operation*, which stands in the flights of *slots*."""
+        operation.task = self._tasks.start(work, f"{operation.id} {operation.cause} {operation.key}", context)
+        self._under_way.add(operation)
+
+        def ended(_: object) -> None:
+            self._under_way.discard(operation)
+            for slot in slots:
+                slot.flights.remove(operation)
+
+        operation.task.add_done_callback(ended)
+        return operation
+
+    async def _run(self, slot: Slot, operation: Operation) -> SwapReport:
+        try:
+            report = await self._swapper.run(slot, operation, self._modes.change)
+        except OneiricError as error:
+            self._swapper.failed(slot, operation, error)
+            raise
+        slot.preempted = 0
+        return report
+
+    async def _wait(self, operation: Operation, parent: Operation | None) -> SwapReport:
+        self._refuse_circle(operation, parent)
+        task = operation.task
+        assert task is not None
+        if parent is not None:
+            parent.waits_for.add(operation)
+        operation.waiters += 1
+        try:
+            await asyncio.wait({task})
+        finally:
+            operation.waiters -= 1
+            if parent is not None:
+                parent.waits_for.discard(operation)
+            if not operation.waiters and not operation.committed and not task.done():
+                task.cancel()
+        report: SwapReport = self.outcome(operation)
+        return report
+
+    def _refuse_circle(self, operation: Operation | None, parent: Operation | None) -> None:
+        """Two factories that wait for each other's slots would do so until their deadlines."""
+        if operation is None or parent is None:
+            return
+        for waiting in parent.chain():
+            way = operation.reaches(waiting)
+            if way is not None:
+                raise Reentrant(path=[waiting.key, *(each.key for each in way)])
+
+    def outcome(self, operation: Operation) -> Any:
+        """The report of an ended operation; or its error, as a new exception object."""
+        task = operation.task
+        assert task is not None
+        if task.cancelled():
+            if operation.superseded_by:
+                raise Superseded(operation.key, by=operation.superseded_by)
+            raise RuntimeClosing(self.closing or f"{operation.key}: the operation was cancelled")
+        error = task.exception()
+        if isinstance(error, OneiricError):
+            raise error.twin()
+        if error is not None:
+            raise error
+        return task.result()
+
+
+def key_order(keys: Any) -> list[Key]:
+    """Keys in the one order in which several slots are locked."""
+    return sorted(set(keys))
