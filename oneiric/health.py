@@ -35,7 +35,12 @@ def read(answer: object) -> Health:
     if isinstance(answer, Mapping) and (status := answer.get("status")) in STATUSES:
         details = {str(name): value for name, value in answer.items() if name not in ("status", "reason")}
         return Health(status, str(answer.get("reason") or ""), details)
-    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], str) and answer[0] in STATUSES:
+    if (
+        isinstance(answer, tuple)
+        and len(answer) == 2
+        and isinstance(answer[0], str)
+        and answer[0] in STATUSES
+    ):
         return Health(answer[0], str(answer[1]))
     return Health("unknown", f"its check answers {_short(answer)}, which says nothing about health")
 
@@ -67,14 +72,13 @@ class Prober:
         self._room = asyncio.Semaphore(at_once)
         self._every = every
         self._time = tasks.loop.time
-        self._asking: dict[Generation, asyncio.Task[Any]] = {}
 
     async def probe(self, generation: Generation, kind: Kind, seconds: float) -> Health:
         """Ask once; the answer is also kept as ``generation.health``.  Never raises but when cancelled.
 
         Two probes of one generation are never under way together; the second waits for the first.
         """
-        while (asking := self._asking.get(generation)) is not None:
+        while (asking := generation.probing) is not None:
             await asyncio.wait({asking})
         began = self._time()
         health = await self._ask(generation, kind, seconds)
@@ -92,8 +96,8 @@ class Prober:
             return Health("ok", "it has no check")
         async with self._room:
             task = self._tasks.start(self._call(generation, call), f"probe {generation!r}")
-            self._asking[generation] = task
-            task.add_done_callback(lambda _: self._asking.pop(generation, None))
+            generation.probing = task
+            task.add_done_callback(lambda _: self._asked(generation, task))
             try:
                 await asyncio.wait({task}, timeout=seconds)
             except asyncio.CancelledError:
@@ -103,17 +107,25 @@ class Prober:
                 ended = await give_up(task, generation.limits.cancel_grace)
                 if not ended:
                     # It does not end; the next probe must not wait for it for ever.
-                    self._asking.pop(generation, None)
+                    self._asked(generation, task)
                 return Health("failed", f"no answer in {seconds:g} s")
             if task.cancelled():
                 return Health("failed", "its check cancelled itself")
             raised = task.exception()
-            return read(task.result()) if raised is None else Health("failed", f"{type(raised).__name__}: {raised}")
+            return (
+                read(task.result())
+                if raised is None
+                else Health("failed", f"{type(raised).__name__}: {raised}")
+            )
+
+    def _asked(self, generation: Generation, task: asyncio.Task[Any]) -> None:
+        if generation.probing is task:
+            generation.probing = None
 
     async def _call(self, generation: Generation, call: Callable[[], Any]) -> Any:
         if is_async(call):
             return await call()
-        answer = await self._threads.run(call, name=f"probe-{generation.key}#{generation.number}", counted=generation)
+        answer = await self._threads.run(call, name=f"probe-{generation.key}#{generation.number}")
         return await answer if inspect.isawaitable(answer) else answer
 
     async def startup(self, generation: Generation, seconds: float) -> Health:

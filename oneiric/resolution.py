@@ -98,7 +98,7 @@ class Resolver:
         try:
             self._rule(ruling)
         except ResolutionError as error:
-            ruling.refusal = error
+            ruling.refusal = error.twin()  # The plugin's own may be one object for ever.
         except OneiricError as error:
             # It ended the asking, and is no answer to the question.
             ruling.faults += (str(error),)
@@ -253,24 +253,23 @@ class Ruling:
         source, get = view.source, view.sources.get
         told = () if answer is None else answer.rows
         if (
-            len(told) == len(self.candidates)
-            and told
+            told
+            and len({id(row.candidate) for row in told}) == len(told) == len(self.candidates)
             and told[0].candidate is winner
-            and all(row.source is get(id(row.candidate)) for row in told)
+            and all(
+                row.source is get(id(row.candidate)) and (row.standing == "selected") is (row.candidate is winner)
+                for row in told
+            )
         ):
-            return told  # all eligible, all told, in order, and by whom
+            return told  # nobody is left out, everybody is told, in order, and by whom declared
         by_id = {id(row.candidate): row for row in told}
+        eligible = {id(candidate): candidate for candidate in reversed(self.eligible)}
+        strong_first = {item: eligible[item] for item in by_id if item in eligible} | eligible
         first: list[Row] = []
         rest: list[Row] = []
-        strong_first = [row.candidate for row in told if id(row.candidate) not in self.excluded]
-        seen = set(map(id, strong_first))
-        strong_first += [candidate for candidate in reversed(self.eligible) if id(candidate) not in seen]
-        eligible = set(map(id, self.eligible))
-        for candidate in strong_first:
-            if id(candidate) not in eligible:
-                continue
+        for item, candidate in strong_first.items():
             won = candidate is winner
-            row = by_id.get(id(candidate))
+            row = by_id.get(item)
             if row is None or (row.standing == "selected") is not won:
                 why = (
                     answer.because if won and answer is not None else ""
@@ -289,7 +288,7 @@ class Ruling:
         if self.refusal is not None:
             return self.refusal
         if self.answer is not None and self.answer.error is not None:
-            return self.answer.error
+            return self.answer.error.twin()
         if not self.candidates:
             return NoCandidate(key, known=self.known())
         if selection is not None:

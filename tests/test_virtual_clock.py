@@ -5,6 +5,7 @@ import contextlib
 import gc
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -237,6 +238,48 @@ def test_a_thread_that_is_woken_is_at_rest_no_more(run, clock):
     assert (run(main()), clock.time()) == ("late", 30.0)
 
 
+@pytest.mark.skipif("sys.platform != 'linux'", reason="only Linux says whether a thread computes")
+def test_a_thread_that_computes_without_end_does_not_stop_time(run, clock):
+    """A timeout around it fires, and when it is then told to end, the next timeout does not race it."""
+    told = threading.Event()
+
+    def work():
+        while not told.is_set():
+            pass
+        until = time.thread_time() + 0.05
+        while time.thread_time() < until:
+            pass
+        return "late"
+
+    async def main():
+        pending = in_thread(work)
+        await asyncio.wait([pending], timeout=30)
+        told.set()
+        async with asyncio.timeout(2):
+            return await pending
+
+    assert (run(main(), grace=0.025), clock.time()) == ("late", 30.0)
+
+
+@pytest.mark.skipif("sys.platform != 'linux'", reason="only Linux says whether a thread computes")
+def test_a_thread_that_pauses_is_not_at_rest(run, clock):
+    """One that works with short waits in between, as for a disk, is waited for."""
+
+    def work():
+        for _ in range(8):
+            until = time.thread_time() + 0.02
+            while time.thread_time() < until:
+                pass
+            time.sleep(0.002)
+        return "built"
+
+    async def main():
+        async with asyncio.timeout(30):
+            return await in_thread(work)
+
+    assert (run(main()), clock.time()) == ("built", 0.0)
+
+
 def test_an_idle_thread_is_not_waited_for(run, clock):
     """A worker that says it is idle takes no grace; the run below would take 20 s with one."""
     over = threading.Event()
@@ -286,6 +329,22 @@ def test_sockets_are_waited_for(run, clock):
             return line
 
     assert (run(main()), clock.time()) == (b"HELLO\n", 0.0)
+
+
+def test_a_pipe_is_waited_for(run, clock):
+    """What another process says within the grace is not raced by a timeout."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        said = loop.create_future()
+        with subprocess.Popen(["sh", "-c", "sleep 0.05; echo hello"], stdout=subprocess.PIPE) as process:
+            loop.add_reader(process.stdout, lambda: said.done() or said.set_result(process.stdout.readline()))
+            async with asyncio.timeout(30):
+                line = await said
+            loop.remove_reader(process.stdout)
+        return line
+
+    assert (run(main(), grace=10.0), clock.time()) == (b"hello\n", 0.0)
 
 
 def test_a_socket_that_is_silent_does_not_stop_time(run, clock):

@@ -137,7 +137,9 @@ class Activator:
         except Exception as error:
             raise Permanent(f"loading its factory failed: {type(error).__name__}: {error}") from error
         if factory is None:
-            raise Permanent(f"nobody loads the factory {candidate.factory!r}", hint="oneiric hooks oneiric_load")
+            raise Permanent(
+                f"nobody loads the factory {candidate.factory!r}", hint="oneiric hooks oneiric_load"
+            )
         return factory  # type: ignore[no-any-return]
 
     async def start(self, operation: Operation, generation: Generation, factory: Callable[..., Any]) -> None:
@@ -149,7 +151,9 @@ class Activator:
         """
         needs = {need.keyword: need.value for need in generation.needs}
         try:
-            build = self._activate(operation.view(), generation.candidate, factory, generation.settings, needs)
+            build = self._activate(
+                operation.view(), generation.candidate, factory, generation.settings, needs
+            )
         except OneiricError:
             raise
         except Exception as error:
@@ -164,7 +168,9 @@ class Activator:
                 f"host {key}#{generation.number}",
                 context=copy_context(),
             )
-            generation.host.add_done_callback(lambda _: generation.fail(FactoryError("its task ended before it began")))
+            generation.host.add_done_callback(
+                lambda _: generation.fail(FactoryError("its task ended before it began"))
+            )
             limit = operation.limit(generation.limits.create_timeout)
             await self._in_time(_wait(generation.started), limit, "making and starting it")
 
@@ -178,7 +184,9 @@ class Activator:
                 raise
             raise ActivationTimeout(f"{doing} took longer than {seconds:g} s") from error
 
-    def retire(self, slot: Slot, generation: Generation, told: Callable[[Any], None], *, bounded: bool = False) -> None:
+    def retire(
+        self, slot: Slot, generation: Generation, told: Callable[[Any], None], *, bounded: bool = False
+    ) -> None:
         """End *generation*; ``told`` hears how.  Returns at once."""
 
         def gone(retirement: Any) -> None:

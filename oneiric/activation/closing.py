@@ -64,16 +64,30 @@ class Closing:
         if holding is not None and self._nothing_to_close(generation, holding):
             generation.holding = None
             self._owners.leave(holding)
-            self._end(generation, Retirement(generation.key, generation.provider, generation.number, "closed"), told)
+            self._end(
+                generation, Retirement(generation.key, generation.provider, generation.number, "closed"), told
+            )
         else:
             self._tasks.start(self._retire(generation, told), f"retire {generation!r}")
 
     def _nothing_to_close(self, generation: Generation, holding: Holding) -> bool:
         """Whether nobody uses it and closing it would call nothing: a plain product, all its own, fully made."""
         candidate = generation.candidate
-        if generation.leases or generation.dependents or holding.entered or holding.owners > 1 or generation.threaded:
+        if (
+            generation.leases
+            or generation.dependents
+            or holding.entered
+            or holding.owners > 1
+            or generation.threaded
+        ):
             return False
-        if generation.host is None or not generation.host.done() or not candidate.own or candidate.close is not None:
+        if (
+            generation.probing is not None
+            or generation.host is None
+            or not generation.host.done()
+            or not candidate.own
+            or candidate.close is not None
+        ):
             return False
         return method(holding.product, CLOSE_METHODS) is None
 
@@ -126,6 +140,8 @@ class Closing:
     async def _close(self, generation: Generation) -> tuple[str, str]:
         generation.enter("closing")
         grace = generation.limits.cancel_grace
+        if generation.probing is not None:
+            await give_up(generation.probing, grace)
         host = generation.host
         if host is not None and not host.done() and not self._resident(generation):
             # Still making or starting it.
@@ -227,4 +243,6 @@ class Closing:
 
 
 async def _missing(instance: object, name: str) -> None:
-    raise AttributeError(f"the candidate is closed by {name!r}, and {type(instance).__name__} has no such method")
+    raise AttributeError(
+        f"the candidate is closed by {name!r}, and {type(instance).__name__} has no such method"
+    )

@@ -59,6 +59,7 @@ class Generation:
         "needs",
         "number",
         "on_bad",
+        "probing",
         "retiring",
         "settings",
         "since",
@@ -97,6 +98,7 @@ class Generation:
         self.ended = self.bad = 0
         self.on_bad: Callable[[], None] | None = None
         self.health: Health | None = None
+        self.probing: asyncio.Task[Any] | None = None
         self.retiring = self.doomed = self.hurry = False
         self.watched = False
         self.when_idle: Callable[[], None] | None = None

@@ -77,7 +77,9 @@ class Hosting:
             try:
                 await self._enter(generation, holding, build)
             except BaseException as error:
-                holding.ready.set_exception(error if isinstance(error, Exception) else FactoryError("it was given up"))
+                holding.ready.set_exception(
+                    error if isinstance(error, Exception) else FactoryError("it was given up")
+                )
                 holding.ready.exception()
                 raise
             holding.ready.set_result(None)
@@ -111,13 +113,24 @@ class Hosting:
             holding.instance = await product.__aenter__()
             holding.entered, holding.host = "task", asyncio.current_task()
         elif hasattr(type(product), "__enter__"):
-            holding.instance = await self._threads.run(product.__enter__, name=_name(generation), counted=generation)
+            holding.instance = await self._in_thread(generation, product.__enter__)
             holding.entered = "thread"
         elif (start := method(product, ("start",))) is not None:
             if is_async(start):
                 await start()
             else:
-                await self._threads.run(start, name=_name(generation), counted=generation)
+                await self._in_thread(generation, start)
+
+    async def _in_thread(self, generation: Generation, call: Callable[[], Any]) -> Any:
+        """Start the product in a thread; if that comes back after the generation was given up, it is closed then."""
+
+        def late(instance: Any, error: BaseException | None) -> None:
+            holding = generation.holding
+            if error is None and holding is not None and call == getattr(holding.product, "__enter__", None):
+                holding.instance, holding.entered = instance, "thread"
+            self._late(generation, None, error)
+
+        return await self._threads.run(call, name=_name(generation), counted=generation, late=late)
 
     async def _stay(self, holding: Holding) -> None:
         try:

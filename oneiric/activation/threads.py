@@ -94,7 +94,9 @@ class Threads:
         async with self._room:
             job = Job(name, self._loop.create_future(), counted, late, forlorn)
             work = contextvars.copy_context()
-            thread = threading.Thread(target=work.run, args=(self._work, job, call), name=f"oneiric-{name}", daemon=True)
+            thread = threading.Thread(
+                target=work.run, args=(self._work, job, call), name=f"oneiric-{name}", daemon=True
+            )
             self._jobs.add(job)
             if counted is not None:
                 counted.threaded += 1

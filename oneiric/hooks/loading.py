@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from importlib import metadata
 
 
-@attrs.frozen(order=True)
-class Installed:
-    """An entry point.  They sort by distribution, then by name.
+class Installed(NamedTuple):
+    """An entry point.  They sort by distribution, then by name; a tuple, for attrs compares field by field in Python.
 
     Args:
         distribution: The distribution that brings it.
@@ -53,16 +50,22 @@ def installed(group: str, distributions: Iterable[metadata.Distribution] | None 
     return sorted(found)
 
 
+_FOLDER = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)\.dist-info")
 _HEADER = re.compile(r"^(Name|Version):[ \t]*(\S+)", re.MULTILINE)
 
 
 def _name_and_version(dist: metadata.Distribution | None) -> tuple[str, str]:
-    """As in its metadata, of which only the first lines are looked at: parsing it whole costs ten times as much."""
+    """The name, as packaging compares it, and the version; empty where nobody knows."""
     if dist is None:
         return "", ""
+    # The name of the folder says both, by the specification of installed distributions.  It is private, but the
+    # public way opens and parses a file for each, which makes looking at 200 of them cost twice as much.
+    folder = _FOLDER.fullmatch(getattr(getattr(dist, "_path", None), "name", ""))
+    if folder is not None:
+        return alike(folder["name"]), folder["version"]
     text = dist.read_text("METADATA") or dist.read_text("PKG-INFO") or ""
     found = dict(reversed(_HEADER.findall(text.partition("\n\n")[0])))
-    return found.get("Name", ""), found.get("Version", "")
+    return alike(found.get("Name", "")), found.get("Version", "")
 
 
 def alike(name: str) -> str:

@@ -22,7 +22,7 @@ def checked(
     get, fills = groups.get, _FILLED.get
     number = 0
     for number, candidate in enumerate(candidates, 1):
-        if candidate.__class__ is not Candidate:
+        if candidate.__class__ is not Candidate and not isinstance(candidate, Candidate):
             raise refusal(source, f"declares {candidate!r}, which is not a Candidate", number)
         key, factory = candidate.key, candidate.factory
         if key[0] not in domains:

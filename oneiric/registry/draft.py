@@ -48,6 +48,8 @@ class Draft:
         Raises:
             PluginError: Another source has that name (and *new* does not say that this one takes its place).
         """
+        if not isinstance(source, Source):
+            raise PluginError(f"{source!r} is not a Source", hint='write Source("shop")')
         known = self.facts.origins.get(source.name)
         if (
             known is not None
@@ -90,41 +92,31 @@ class Draft:
             shelf = self.shelf(key)
             if shelf is None:
                 self._fresh(origin, key, group)
-            elif group.__class__ is list:
-                for candidate in group:
-                    shelf = self._placed(self.emptied(key), origin, candidate)
-            else:
-                self._placed(shelf, origin, group)  # type: ignore[arg-type]  # a group is a list or a candidate
+                continue
+            for candidate in group if isinstance(group, list) else (group,):
+                shelf = self._placed(shelf, origin, candidate)
 
     def _fresh(self, origin: Origin, key: Key, group: Candidate | list[Candidate]) -> None:
-        if group.__class__ is list:
+        candidates: tuple[Candidate, ...]
+        sources: tuple[Source, ...]
+        if isinstance(group, list):
             candidates = tuple(group)
-            sources: tuple[Source, ...] = origin.alone * len(candidates)
+            sources = origin.alone * len(candidates)
             mixed = len({candidate.provider for candidate in candidates}) < len(candidates)
         else:
-            candidates, sources, mixed = (group,), origin.alone, False  # type: ignore[assignment]
+            candidates, sources, mixed = (group,), origin.alone, False
         self.changed[key] = Shelf(key, self.revision, candidates, sources, mixed, NO_ORDERS, self.facts.world)
         self.gained.append(key)
 
     def _placed(self, shelf: Shelf, origin: Origin, candidate: Candidate) -> Shelf:
         source, provider, version = origin.source, candidate.provider, candidate.version
-        candidates, sources = shelf.candidates, shelf.sources
+        candidates, sources, mixed = shelf.candidates, shelf.sources, shelf.mixed
         key, name, count = shelf.key, source.name, len(candidates)
-        same = index = None
-        mixed = shelf.mixed
-        if count >= MANY:
-            index = self._index(shelf)
-            if (name, provider) in index:
-                mixed = True
-                if (name, provider, version) in index:
-                    same = self._find(shelf, name, provider, version)
-            if (name,) not in index:
-                self.gained.append(key)
-            index.update(((name,), (name, provider), (name, provider, version)))
-            twin = id(candidate) in index
-            index.add(id(candidate))
-        else:
-            stranger, twin = True, False
+        # Whether the source is new here, has this provider already, and where it has this very version; and whether
+        # that very object is here, from another source.
+        stranger, another, same, twin = True, False, None, False
+        index = None
+        if count < MANY:
             for place in range(count):
                 other = candidates[place]
                 if other is candidate:
@@ -132,22 +124,24 @@ class Draft:
                 if sources[place].name == name:
                     stranger = False
                     if other.provider == provider:
-                        mixed = True
+                        another = True
                         if other.version == version:
                             same = place
-            if stranger:
-                self.gained.append(key)
-        if same is not None:
-            if equal(candidates[same], candidate):
-                return shelf
-            mixed = shelf.mixed
-            if twin:
-                candidate = attrs.evolve(candidate)
-            candidates = (*candidates[:same], candidate, *candidates[same + 1 :])
-            sources = (*sources[:same], source, *sources[same + 1 :])
         else:
-            if twin:  # another source has that very object, and a view tells sources by object
-                candidate = attrs.evolve(candidate)
+            index = self._index(shelf)
+            stranger, another, twin = (name,) not in index, (name, provider) in index, id(candidate) in index
+            if (name, provider, version) in index:
+                same = self._find(shelf, name, provider, version)
+        if same is not None and equal(candidates[same], candidate):
+            return shelf
+        if twin:  # a view tells sources by object
+            candidate = attrs.evolve(candidate)
+        if same is not None:
+            if index is not None:
+                index.discard(id(candidates[same]))
+            candidates = (*candidates[:same], candidate, *candidates[same + 1 :])
+        else:
+            mixed = mixed or another
             place = count
             if count and sources[-1] is not source:
                 origins, rank = self.facts.origins, origin.rank
@@ -157,7 +151,10 @@ class Draft:
             sources = (*sources[:place], source, *sources[place:])
         made = Shelf(key, self.revision, candidates, sources, mixed, shelf.orders, self.facts.world)
         self.changed[key] = made
+        if stranger:
+            self.gained.append(key)
         if index is not None:
+            index.update(((name,), (name, provider), (name, provider, version), id(candidate)))
             self.indexes[key] = (made, index)
         return made
 
@@ -275,7 +272,9 @@ class Draft:
             )
             if orders != shelf.orders:
                 self._again(shelf, orders)
-        self.facts = attrs.evolve(self.facts, selections=dict(selections), on_missing=on_missing)
+        facts = self.facts
+        if (facts.selections, facts.on_missing) != (selections, on_missing):
+            self.facts = attrs.evolve(facts, selections=dict(selections), on_missing=on_missing)
 
     def quarantine(self, key: Key, identity: Identity, reason: str) -> None:
         check_key(key)
@@ -296,6 +295,8 @@ class Draft:
 
     def order(self, stack_order: Mapping[str, int]) -> None:
         """Give packages other priorities; only keys with a source to which that matters change."""
+        if stack_order == self.facts.world.stack_order:
+            return
         world = attrs.evolve(self.facts.world, stack_order=types.MappingProxyType(dict(stack_order)))
         old = View(stack_order=self.facts.world.stack_order)
         new = View(stack_order=world.stack_order)

@@ -64,7 +64,9 @@ class Runtime:
         clock: The clock that plugins were given.
     """
 
-    def __init__(self, hooks: HookManager, registry: Registry, settings: Settings, clock: RuntimeClock) -> None:
+    def __init__(
+        self, hooks: HookManager, registry: Registry, settings: Settings, clock: RuntimeClock
+    ) -> None:
         self.hooks = hooks
         self.registry = registry
         self._settings = settings
@@ -108,7 +110,9 @@ class Runtime:
             RuntimeClosing: It was started before; a runtime lives once.
         """
         if self._state != "new":
-            raise RuntimeClosing(f"the runtime is {self._state}", hint="a runtime lives once; assemble another")
+            raise RuntimeClosing(
+                f"the runtime is {self._state}", hint="a runtime lives once; assemble another"
+            )
         self._clock.follow(asyncio.get_running_loop())
         domains = self.registry.snapshot.domains
 
@@ -119,7 +123,11 @@ class Runtime:
         self._engine = Engine(self.hooks, self.registry, self._settings, contract_of)
         self._works = Works(self._engine.tasks)
         self._state = "running"
-        await self.hooks[specs.oneiric_started](self)
+        try:
+            await self.hooks[specs.oneiric_started](self)
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> CloseReport:
         """End everything, in order; what was registered stays to be looked at.
@@ -146,7 +154,7 @@ class Runtime:
         seconds = self._settings.lifecycle.shutdown_timeout
         await self.hooks[specs.oneiric_stopping](self)
         assert self._works is not None
-        engine.operations.closing = "the runtime is closing"
+        engine.operations.close("the runtime is closing")
         stuck = await self._works.stop(min(seconds / 4, self._settings.lifecycle.cancel_grace))
         left = max(0.0, began + seconds - self._clock.time())
         report = await engine.shutdown.run(engine.slots.values(), left)
@@ -176,7 +184,9 @@ class Runtime:
         """What is registered and decided at this instant; it never changes."""
         return self.registry.snapshot
 
-    def register(self, *candidates: Candidate, source: Source | str = _APPLICATION, replace: bool = False) -> Change:
+    def register(
+        self, *candidates: Candidate, source: Source | str = _APPLICATION, replace: bool = False
+    ) -> Change:
         """Add candidates of the application's own; one that is known by its identity is replaced, in its place.
 
         Args:
@@ -191,7 +201,9 @@ class Runtime:
             return self.registry.replace(owner, candidates)
         return self.registry.register(owner, *candidates)
 
-    def withdraw(self, source: str = "application", *, key: Key | None = None, provider: str | None = None) -> Change:
+    def withdraw(
+        self, source: str = "application", *, key: Key | None = None, provider: str | None = None
+    ) -> Change:
         """Withdraw what *source* registered: all of it, or of one key, or one provider.
 
         What is bound goes on serving; it is swapped when somebody says so.
@@ -236,7 +248,9 @@ class Runtime:
         if settings is not None:
             new = self._bound(settings)
             after = after.what_if(
-                selections=new.selections(), stack_order=new.resolver.stack_order, on_missing=new.resolver.on_missing
+                selections=new.selections(),
+                stack_order=new.resolver.stack_order,
+                on_missing=new.resolver.on_missing,
             )
         engine = self._engine
         planned = []
@@ -269,7 +283,9 @@ class Runtime:
         """Drop the pin of the key.  Swaps nothing."""
         self.registry.unpin(Key.of(domain, name))
 
-    def plug(self, plugin: Any, name: str | None = None, *, settings: Mapping[str, Any] | None = None) -> PluginRecord:
+    def plug(
+        self, plugin: Any, name: str | None = None, *, settings: Mapping[str, Any] | None = None
+    ) -> PluginRecord:
         """Take in a plugin of the application's own, and register what it declares.
 
         Raises:

@@ -108,6 +108,8 @@ class Group:
             for task in self._tasks:
                 if not task.done():
                     await give_up(task._task, self._grace)
-        failed = next((task for task in self._tasks if not task._task.cancelled() and task._task.exception()), None)
+        failed = next(
+            (task for task in self._tasks if not task._task.cancelled() and task._task.exception()), None
+        )
         if error is None and failed is not None:
             raise failed._task.exception() or AssertionError

@@ -34,11 +34,17 @@ class Choosing:
         else:
             decision = snapshot.decide(Request(slot.key, want.provider))
             if decision.winner is None:
-                raise decision.error.twin() if decision.error else ResolutionError("nobody decides", decision=decision)
+                raise (
+                    decision.error.twin()
+                    if decision.error
+                    else ResolutionError("nobody decides", decision=decision)
+                )
             candidate = decision.winner
         bound = slot.bound
         operation.provider, operation.serving = candidate.provider, None if bound is None else bound.provider
-        return candidate, next(each.source for each in snapshot.records(slot.key) if each.candidate is candidate)
+        return candidate, next(
+            each.source for each in snapshot.records(slot.key) if each.candidate is candidate
+        )
 
     def settle(self, slot: Slot, operation: Operation) -> None:
         """An operator's choice that came about is a pin; one to follow the order again drops it."""

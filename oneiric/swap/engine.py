@@ -72,7 +72,14 @@ class Engine:
             self._rebuild,
         )
         self.swapper = Swapper(
-            self.tasks, hooks, self.activator, self.prober, needs, Choosing(registry), self.promotion, self.notices
+            self.tasks,
+            hooks,
+            self.activator,
+            self.prober,
+            needs,
+            Choosing(registry),
+            self.promotion,
+            self.notices,
         )
         modes = Modes(self.swapper, self.threads)
         self.operations = Operations(self.tasks, self.swapper, modes, lambda: self.settings)

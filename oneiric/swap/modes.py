@@ -70,13 +70,21 @@ class Modes:
     # --- exclusive ---------------------------------------------------------------------------------------------
 
     async def _exclusive(
-        self, slot: Slot, operation: Operation, candidate: Candidate, source: Source, met: list[Met], old: Generation
+        self,
+        slot: Slot,
+        operation: Operation,
+        candidate: Candidate,
+        source: Source,
+        met: list[Met],
+        old: Generation,
     ) -> SwapReport:
         swapper = self._swapper
         new = swapper.activator.new(slot, candidate, source, met)
         try:
             operation.at("load")
-            factory = await swapper.activator.load(operation, new)  # what can be found out before anything is closed
+            factory = await swapper.activator.load(
+                operation, new
+            )  # what can be found out before anything is closed
         except BaseException:
             swapper.drop(slot, operation, new)
             raise
@@ -89,7 +97,7 @@ class Modes:
             await self._gone(slot, operation, old)
             try:
                 await swapper.raise_up(operation, new, None, factory)
-                operation.at("commit")
+                swapper.before_commit(operation)
                 swapper.commit([(slot, new, None)], operation)
                 await swapper.confirm(operation, new, None)
                 operation.at("finalize")
@@ -113,7 +121,9 @@ class Modes:
         assert generation.gone is not None
         await outlast(generation.gone)
 
-    async def _bring_back(self, slot: Slot, operation: Operation, old: Generation) -> Generation | OneiricError:
+    async def _bring_back(
+        self, slot: Slot, operation: Operation, old: Generation
+    ) -> Generation | OneiricError:
         """Build the old candidate again, once; what serves again, or why it does not."""
         swapper = self._swapper
         again = None
@@ -121,6 +131,7 @@ class Modes:
             met = await swapper.needs.meet(operation, old.candidate, {})
             again = swapper.activator.new(slot, old.candidate, old.source, met)
             await swapper.prepare(operation, again, None)
+            swapper.before_commit(operation)
         except OneiricError as error:
             if again is not None:
                 swapper.drop(slot, operation, again)
@@ -129,7 +140,12 @@ class Modes:
         return again
 
     def _told(
-        self, slot: Slot, operation: Operation, new: Generation, error: OneiricError, back: Generation | OneiricError
+        self,
+        slot: Slot,
+        operation: Operation,
+        new: Generation,
+        error: OneiricError,
+        back: Generation | OneiricError,
     ) -> OneiricError:
         """What to raise: *error* made users lose what served, and *back* is what became of it."""
         reason = getattr(error, "reason", str(error))
@@ -159,7 +175,9 @@ class Modes:
             try:
                 await self._reconfigure(operation, generation, before)
             except OneiricError as second:
-                raise FactoryError(f"{error}; and going back to the settings before failed: {second}") from error
+                raise FactoryError(
+                    f"{error}; and going back to the settings before failed: {second}"
+                ) from error
             reason = getattr(error, "reason", str(error))
             raise RolledBack(
                 slot.key, generation.provider, reason, serving=generation.provider, operation=operation.id

@@ -87,7 +87,9 @@ class Needs:
     ) -> None:
         self._slot_of, self._ensure, self._resolve, self._handle = slot_of, ensure, resolve, handle
 
-    async def meet(self, operation: Operation, candidate: Candidate, among: dict[Key, Generation]) -> list[Met]:
+    async def meet(
+        self, operation: Operation, candidate: Candidate, among: dict[Key, Generation]
+    ) -> list[Met]:
         """Activate and lease what *candidate* needs; each is given back by whoever gets the list.
 
         Args:

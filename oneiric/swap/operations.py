@@ -32,17 +32,23 @@ _USE = Want()
 
 
 class Operations:
-    """Starts operations, one at a time in a slot.
+    """Starts operations, one at a time in a slot."""
 
-    Attributes:
-        closing: Why there are no new ones any more; None while there are.
-    """
-
-    def __init__(self, tasks: Tasks, swapper: Swapper, modes: Modes, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self, tasks: Tasks, swapper: Swapper, modes: Modes, settings: Callable[[], Settings]
+    ) -> None:
         self._tasks, self._swapper, self._modes, self._settings = tasks, swapper, modes, settings
         self._time = tasks.loop.time
         self._under_way: set[Operation] = set()
-        self.closing: str | None = None
+
+    @property
+    def closing(self) -> str | None:
+        """Why there are no new operations any more; None while there are."""
+        return self._swapper.closing
+
+    def close(self, reason: str) -> None:
+        """Take no new operations, and let those under way bind nothing."""
+        self._swapper.closing = reason
 
     @property
     def under_way(self) -> tuple[Operation, ...]:
@@ -168,7 +174,9 @@ class Operations:
         timeout: float | None = None,
     ) -> Operation:
         deadline = None if timeout is None else self._time() + timeout
-        operation = Operation(slot.key, cause, want, self._time, actor=actor, parent=parent, deadline=deadline)
+        operation = Operation(
+            slot.key, cause, want, self._time, actor=actor, parent=parent, deadline=deadline
+        )
         operation.waits_for.update(each for each in slot.flights if not each.done)
         context = self._tasks.context.copy()
         context.run(current.set, operation)

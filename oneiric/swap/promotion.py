@@ -130,15 +130,17 @@ class Promotion:
                 await told(slot.key, new.instance)
             else:
                 instance = new.instance
-                answer = await self._threads.run(lambda: told(slot.key, instance), name=f"notify-{dependent.key}")
+                answer = await self._threads.run(
+                    lambda: told(slot.key, instance), name=f"notify-{dependent.key}"
+                )
                 if inspect.isawaitable(answer):
                     await answer
         except Exception as error:  # noqa: BLE001 - the dependent's failure is the dependent's; it is shown there
             new.dependents.discard(dependent)
             new.wake()
-            self._slot_of(dependent.key).pending = (
-                f"it still uses the {slot.key} from before: on_dependency_changed raised {type(error).__name__}: {error}"
-            )
+            self._slot_of(
+                dependent.key
+            ).pending = f"it still uses the {slot.key} from before: on_dependency_changed raised {type(error).__name__}: {error}"
             return
         old, met.generation, met.value = met.generation, new, new.instance
         if old is not None and all(each.generation is not old for each in dependent.needs):

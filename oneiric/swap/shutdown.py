@@ -39,7 +39,7 @@ class Shutdown:
         """End all of *slots*, at most *seconds* long; how each generation ended, and what is left."""
         deadline = self._time() + seconds
         slots = tuple(slots)
-        self._operations.closing = "the runtime is closing"
+        self._operations.close("the runtime is closing")
         await self._stop_operations(deadline)
         operation = Operation(Key("runtime", "close"), "shutdown", Want(), self._time)
         for slot in slots:
@@ -54,7 +54,10 @@ class Shutdown:
         ended += [future.result() for future in gone if future.done()]
         self._quarantine.close()
         left = [f"{each!r}" for slot in slots for each in slot.alive]
-        left += [f"thread {name}" for name in await self._threads.quiet(min(1.0, max(0.0, deadline - self._time())))]
+        left += [
+            f"thread {name}"
+            for name in await self._threads.quiet(min(1.0, max(0.0, deadline - self._time())))
+        ]
         await self._notices_told(deadline)
         return CloseReport(tuple({id(each): each for each in ended}.values()), tuple(left))
 

@@ -33,6 +33,7 @@ from oneiric_hookspecs import (
     Objection,
     OneiricError,
     RolledBack,
+    RuntimeClosing,
     Source,
     SwapReport,
     Vetoed,
@@ -58,6 +59,9 @@ class Swapper:
         choosing: Which candidate an operation is about.
         promotion: What becomes of the old one.
         notices: Who is told.
+
+    Attributes:
+        closing: Why nothing is bound any more; None while the runtime runs.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Swapper:
         self._check_swap = hooks[specs.oneiric_check_swap]
         self._check_bound = hooks[specs.oneiric_check_bound]
         self._time = tasks.loop.time
+        self.closing: str | None = None
 
     async def run(
         self, slot: Slot, operation: Operation, change: Callable[..., Any], *, rounds: int = 3
@@ -110,16 +115,21 @@ class Swapper:
             finally:
                 for each in met:
                     each.give_back()
-        raise Busy(slot.key, holder="changes of the registry: its winner was another one three times in a row")
+        raise Busy(
+            slot.key, holder="changes of the registry: its winner was another one three times in a row"
+        )
 
     def unchanged(self, slot: Slot, operation: Operation, candidate: Candidate, source: Source) -> bool:
-        """Whether what is bound is what would be built, and nobody asked to build it anew."""
+        """Whether what is bound is what would be built, and nobody asked to build it anew.
+
+        To somebody who only wants to use the key, whatever is bound by now will do.
+        """
         bound = slot.bound
-        return (
-            bound is not None
-            and not operation.want.reload
-            and bound.fingerprint == self.activator.fingerprint(candidate, source)
-        )
+        if bound is None or operation.want.reload:
+            return False
+        if operation.cause in ("use", "need"):
+            return True
+        return bound.fingerprint == self.activator.fingerprint(candidate, source)
 
     async def lock(self, slot: Slot, operation: Operation) -> None:
         """Step 3: have the slot, first come, first served."""
@@ -140,7 +150,9 @@ class Swapper:
             going = {each.gone for each in slot.alive if each.gone is not None and not each.gone.done()}
             left = deadline - self._time()
             if not going or left <= 0:
-                raise Busy(slot.key, holder=f"{len(slot.alive)} generations that have not ended", seconds=seconds)
+                raise Busy(
+                    slot.key, holder=f"{len(slot.alive)} generations that have not ended", seconds=seconds
+                )
             await asyncio.wait(going, timeout=left, return_when=asyncio.FIRST_COMPLETED)
 
     # --- steps 5 to 12 -----------------------------------------------------------------------------------------
@@ -152,7 +164,7 @@ class Swapper:
         new = self.activator.new(slot, candidate, source, met)
         try:
             await self.prepare(operation, new, slot.bound)
-            operation.at("commit")
+            self.before_commit(operation)
         except BaseException:
             self.drop(slot, operation, new)
             raise
@@ -191,6 +203,16 @@ class Swapper:
     def _refuse(self, objections: list[Objection]) -> None:
         if objections:
             raise Vetoed(objections[0].reason, plugin=objections[0].plugin, objections=objections)
+
+    def before_commit(self, operation: Operation) -> None:
+        """The last moment at which an operation may be refused: nothing is bound after the runtime was told to close.
+
+        Raises:
+            RuntimeClosing: It is closing.
+        """
+        operation.at("commit")
+        if self.closing is not None:
+            raise RuntimeClosing(self.closing)
 
     def commit(self, changes: list[tuple[Slot, Generation, Generation | None]], operation: Operation) -> None:
         """Step 10.  Assignments to what has been prepared; readers see all of the old or all of the new."""
@@ -246,13 +268,21 @@ class Swapper:
         return answer
 
     def finalize(
-        self, slot: Slot, operation: Operation, new: Generation, old: Generation | None, *, outcome: Outcome | None = None
+        self,
+        slot: Slot,
+        operation: Operation,
+        new: Generation,
+        old: Generation | None,
+        *,
+        outcome: Outcome | None = None,
     ) -> SwapReport:
         """Step 12: a success from here on.  No await; what follows happens in the background."""
         self.choosing.settle(slot, operation)
         slot.last_error, slot.pending = None, ""
         slot.swaps += old is not None
-        report = self.report(slot, operation, outcome or ("activated" if old is None else "swapped"), old, new)
+        report = self.report(
+            slot, operation, outcome or ("activated" if old is None else "swapped"), old, new
+        )
         self.promotion.settle(slot, operation, new, old)
         self.notices.bound(slot, operation, report, new, old)
         return report
@@ -262,7 +292,12 @@ class Swapper:
         self.activator.retire(slot, new, lambda end: self.notices.retired(slot, operation, end))
 
     def report(
-        self, slot: Slot, operation: Operation, outcome: Outcome, old: Generation | None, new: Generation | None
+        self,
+        slot: Slot,
+        operation: Operation,
+        outcome: Outcome,
+        old: Generation | None,
+        new: Generation | None,
     ) -> SwapReport:
         """What came of *operation*."""
 

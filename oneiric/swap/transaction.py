@@ -52,7 +52,9 @@ class Transaction:
         lead: Operation | None = None
         for slot in sorted(wants, key=lambda slot: slot.key):
             operations._admit(slot, parent)
-            operation = Operation(slot.key, "operator", wants[slot], self._tasks.loop.time, actor=actor, parent=parent)
+            operation = Operation(
+                slot.key, "operator", wants[slot], self._tasks.loop.time, actor=actor, parent=parent
+            )
             operation.waits_for.update(each for each in slot.flights if not each.done)
             members.append(Member(slot, operation))
         lead = members[0].operation
@@ -101,7 +103,7 @@ class Transaction:
             try:
                 for member in self._levels(changing):
                     await self._prepare(member, changing)
-                lead.at("commit")
+                swapper.before_commit(lead)
             except BaseException:
                 for member in changing:
                     if member.new is not None:
@@ -153,7 +155,9 @@ class Transaction:
         swapper = self._swapper
         ready = {other.slot.key: other.new for other in members if other.new is not None}
         inside = tuple(need for need in member.candidate.needs if need.key in ready)
-        rest = tuple(need for need in member.candidate.needs if need not in inside and not self._met(member, need))
+        rest = tuple(
+            need for need in member.candidate.needs if need not in inside and not self._met(member, need)
+        )
         more = await swapper.needs.meet(
             member.operation, attrs.evolve(member.candidate, needs=inside + rest), ready
         )

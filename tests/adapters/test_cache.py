@@ -975,14 +975,31 @@ def test_disk_survives_kill_9(on_disk, path):
     assert list(path.parent.glob("*.corrupt-*")) == []
 
 
+def test_a_transaction_is_all_or_nothing():
+    """What was written before an error is not there, and the next transaction can begin."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.execute("CREATE TABLE t (x)")
+        with pytest.raises(KeyError), _sqlite.transaction(db):
+            db.execute("INSERT INTO t VALUES (1)")
+            raise KeyError
+        with _sqlite.transaction(db):
+            db.execute("INSERT INTO t VALUES (2)")
+
+        assert (db.in_transaction, db.execute("SELECT x FROM t").fetchall()) == (False, [(2,)])
+
+
 def test_disk_ends_its_thread(on_disk):
     """The thread of a cache lives as long as the cache; it is a daemon, and idle when it has nothing to do."""
 
     async def body(cache):
         await cache.get("name")
-        return [(thread.name, thread.daemon, thread.idle) for thread in sqlite_threads()]
+        (thread,) = sqlite_threads()
+        async with asyncio.timeout(10):
+            while not thread.idle:  # it has answered, and is about to be
+                await asyncio.sleep(0)
+        return thread.name, thread.daemon
 
-    assert on_disk(body) == [("oneiric-sqlite-cache", True, True)]
+    assert on_disk(body) == ("oneiric-sqlite-cache", True)
     assert sqlite_threads() == []
 
 

@@ -149,7 +149,7 @@ def test_an_observer_that_fails_keeps_nobody_from_learning(manager, run, case):
     """It is told who failed and how, and the others are told of the sale."""
     function, kind, error = FAULTS[case]
     seen = []
-    manager.register(plugin(sold=lambda basket: seen.append(basket)), "old")
+    manager.register(plugin(sold=lambda basket: seen.extend([basket])), "old")
     manager.register(plugin(sold=function), "bad")
 
     faults = run(manager[shop_sold].notify("b"))
@@ -357,7 +357,7 @@ def test_a_real_cancellation_passes_through(manager, run, spec, function):
     """Who cancels the caller ends the call, even if a plugin swallows the cancellation; it is nobody's fault."""
     told_too = []
     manager.register(
-        plugin(**{spec.name.removeprefix("shop_"): lambda basket: told_too.append(basket)}), "old"
+        plugin(**{spec.name.removeprefix("shop_"): lambda basket: told_too.extend([basket])}), "old"
     )
     manager.register(plugin(**{spec.name.removeprefix("shop_"): function}), "new")
 

@@ -234,7 +234,7 @@ def test_plugins_are_switched_by_any_of_their_names(manager, three, case):
     records = manager.load_entry_points("shop", **choice)
 
     assert sorted(manager[shop_goods]()) == sorted(goods)
-    assert [each.name for each in records] == ["red", "blue", "green"]
+    assert [each.name for each in records] == ["blue", "green", "red"]
     assert {each.name for each in records if each.state == "off"} == {"red", "green", "blue"} - set(goods)
     assert {name for name in ("red", "green", "blue") if f"goods_{name}" in sys.modules} == set(goods)
 
@@ -243,9 +243,9 @@ def test_a_plugin_that_is_off_says_who_switched_it_off(manager, three):
     """A mapping names each one's reason; else it is the argument."""
     manager.load_entry_points("shop", off={"red": "-p no:red", "shop-cold": "shop.toml:3"})
     assert [(each.name, each.reason, each.by) for each in manager.plugins] == [
-        ("red", "it is switched off", "-p no:red"),
         ("blue", "it is switched off", "shop.toml:3"),
         ("green", "it is switched off", "shop.toml:3"),
+        ("red", "it is switched off", "-p no:red"),
     ]
     only = HookManager("shop").load_entry_points("shop", only=["nobody"])
     auto = HookManager("shop").load_entry_points("shop", auto_load=False)
@@ -256,7 +256,7 @@ def test_a_plugin_that_is_off_says_who_switched_it_off(manager, three):
 def test_a_blocked_plugin_is_not_imported(manager, three):
     """Blocking works for what is yet to be loaded."""
     manager.block("red", "plugins.toml")
-    red, *_ = manager.load_entry_points("shop")
+    *_, red = manager.load_entry_points("shop")
 
     assert (red.state, red.by, "goods_red" in sys.modules) == ("blocked", "plugins.toml", False)
     assert sorted(manager[shop_goods]()) == ["blue", "green"]
@@ -290,31 +290,33 @@ def test_of_two_entry_points_for_one_module_the_first_is_on(manager, site):
 
 
 def test_distributions_may_be_given(manager, site, tmp_path_factory):
-    """Those and no others are looked at; one without a METADATA file in the newer form, too."""
+    """Those and no others are looked at."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     write(site, "goods_one", goods="one")
     distribute(site, "shop-a", {"a": "goods_one"})
     given = metadata.Distribution.at(distribute(elsewhere, "shop-b", {"b": "goods_one"}))
-    egg = elsewhere / "shop_c.egg-info"
-    egg.mkdir()
-    (egg / "PKG-INFO").write_text("Metadata-Version: 1.0\nName: shop-c\nVersion: 3\n")
-    (egg / "entry_points.txt").write_text("[shop]\nc = goods_nowhere\n")
 
-    records = manager.load_entry_points("shop", distributions=[metadata.Distribution.at(egg), given])
-    assert [(each.name, each.distribution, each.version) for each in records] == [
-        ("b", "shop-b", "1.0"),
-        ("c", "shop-c", "3"),
-    ]
+    assert table(manager.load_entry_points("shop", distributions=[given])) == [("b", "shop-b", "on")]
 
 
-def test_a_distribution_without_metadata_is_still_loaded(manager, site):
-    """A damaged installation costs its names, not the command."""
+OLD_FORMS = {
+    "shop_c.egg-info": ({"PKG-INFO": "Name: Shop_C\nVersion: 3\n\nName: no\n"}, ("shop-c", "3")),
+    "odd": ({"METADATA": "Version: 4\nName: shop-c\n"}, ("shop-c", "4")),
+    "nothing": ({}, (None, None)),
+}
+
+
+@pytest.mark.parametrize("folder", OLD_FORMS)
+def test_a_distribution_in_another_form_is_known_too(manager, site, folder):
+    """By its metadata; a damaged installation costs its name, not the command."""
+    files, known = OLD_FORMS[folder]
     write(site, "goods_one", goods="one")
-    folder = distribute(site, "shop-a", {"a": "goods_one"})
-    (folder / "METADATA").unlink()
+    (site / folder).mkdir()
+    for name, text in {**files, "entry_points.txt": "[shop]\na = goods_one\n"}.items():
+        (site / folder / name).write_text(text)
 
-    records = manager.load_entry_points("shop", distributions=[metadata.Distribution.at(folder)])
-    assert table(records) == [("a", None, "on")]
+    (record,) = manager.load_entry_points("shop", distributions=[metadata.Distribution.at(site / folder)])
+    assert (record.distribution, record.version, record.state) == (*known, "on")
 
 
 def test_nothing_is_installed(manager):

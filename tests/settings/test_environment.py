@@ -180,6 +180,12 @@ def test_a_value_that_is_refused_names_its_variable():
     ]
 
 
+def test_an_item_of_a_list_names_the_variable_that_set_the_list():
+    """What stands below a path was set by what set the path."""
+    settings = load({}, environ={"ONEIRIC__PLUGINS__OFF": "a,b"})
+    assert [settings.where("plugins", "off", 1), settings.where("plugins", "only")] == ["ONEIRIC__PLUGINS__OFF", None]
+
+
 def test_an_ambiguous_variable_is_refused():
     """Two names that are spelled alike in the environment can only be told apart in the file."""
     name = "ONEIRIC__ACTIONS__SELECTIONS__HTTP_FETCH"
