@@ -547,6 +547,32 @@ def test_a_task_that_refuses_to_end_does_not_hold_the_test(run):
     gc.collect()
 
 
+@pytest.mark.parametrize("blocks", [False, True])
+def test_a_task_that_never_rests_does_not_hold_the_test(run, monkeypatch, blocks):
+    """One that turns, or blocks, when it is told to end, is named and left, after a little real time."""
+    monkeypatch.setattr("oneiric.testing.virtual._CLEAN_UP", 0.1)
+    turning = True
+
+    async def refusing():
+        while turning:
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                if blocks:
+                    time.sleep(30)
+
+    async def main():
+        main.kept = asyncio.create_task(refusing(), name="mule")
+        await asyncio.sleep(0)
+
+    with pytest.raises(LeftBehind, match="mule"):
+        run(main)
+    turning = False
+    main.kept._log_destroy_pending = False  # as above
+    del main.kept
+    gc.collect()
+
+
 def test_no_thread_outlives_a_run():
     """Neither the watchdog nor a pool is left."""
     before = set(threading.enumerate())

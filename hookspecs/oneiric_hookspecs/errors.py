@@ -427,8 +427,8 @@ class Problem:
     hint: str | None = None
 
     def __str__(self) -> str:
-        start = f"{self.where}: " if self.where else ""
-        return f"{start}{self.path}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+        start = "".join(f"{part}: " for part in (self.where, self.path) if part)
+        return f"{start}{self.message}" + (f" ({self.hint})" if self.hint else "")
 
 
 class SettingsError(OneiricError):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
+import linecache
 import types
 import typing
 from asyncio import CancelledError
@@ -33,7 +34,7 @@ def make(_plain, _timed, _note, _strike, _now, _run):
     def __call__(_self{parameters}):
         nonlocal _left
         _left -= 1
-        if _left:
+        if _left > 0:  # not "if _left": two threads may both have counted
             _asks = _plain
         else:
             _left, _asks = {sample}, _timed
@@ -256,7 +257,10 @@ class Compiled:
         lines = _fill(head, sample=str(SAMPLE), parameters=parameters)
         lines += indent(_fill(body, arguments=arguments), "        ") + "\n    return __call__\n"
         namespace = {**_NAMES, **defaults, "_Type": self._type, "_wanted": self.wanted}
-        exec(compile(lines, f"<hook {self._spec.name}>", "exec"), namespace)  # noqa: S102
+        file = f"<hook {self._spec.name}>"
+        # So that a traceback through it shows its lines.
+        linecache.cache[file] = (len(lines), None, lines.splitlines(keepends=True), file)
+        exec(compile(lines, file, "exec"), namespace)  # noqa: S102
         make: Callable[..., Any] = namespace["make"]
         return make
 

@@ -327,13 +327,10 @@ def _clean_up(loop: VirtualLoop, main: asyncio.Task[Any]) -> list[str]:
     """End what is left, close the loop, and say what was left."""
     rest = asyncio.all_tasks(loop)
     left = [f"{each.get_name()}: {_where(each)}" for each in rest if each is not main]
-    for each in rest:
-        each.cancel()
     watchdog = _Watchdog(loop, _CLEAN_UP)
     try:
         with watchdog:
-            if rest:
-                loop.run_until_complete(asyncio.wait(rest, timeout=_CLEAN_UP))
+            _cancel(loop, rest)
             loop.run_until_complete(loop.shutdown_asyncgens())
             if not loop._calls:  # noqa: SLF001 - a call that hangs would be waited for without end
                 loop.run_until_complete(loop.shutdown_default_executor())
@@ -348,6 +345,28 @@ def _clean_up(loop: VirtualLoop, main: asyncio.Task[Any]) -> list[str]:
                 each.exception()  # it was told to end, so how it did is nobody's news
         loop.close()
     return left
+
+
+def _cancel(loop: VirtualLoop, tasks: set[asyncio.Task[Any]]) -> None:
+    # By callbacks: a coroutine that waited for them would itself be left, where one blocks and is interrupted.
+    def ended(task: asyncio.Task[Any]) -> None:
+        pending.discard(task)
+        if not pending:
+            loop.stop()
+
+    if not tasks:
+        return
+    pending = set(tasks)
+    for task in tasks:
+        task.add_done_callback(ended)
+        task.cancel()
+    limit = loop.call_later(_CLEAN_UP, loop.stop)
+    try:
+        loop.run_forever()
+    finally:
+        limit.cancel()
+        for task in tasks:
+            task.remove_done_callback(ended)
 
 
 def _where(task: asyncio.Task[Any]) -> str:

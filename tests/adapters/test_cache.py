@@ -355,6 +355,21 @@ def test_what_does_not_fit_makes_room(cached):
     assert cached(body, max_bytes=300) == (["a", "c", "d"], 300)
 
 
+def test_writing_is_using(cached):
+    """Among what was read and what was written, too, that goes first which was used longest ago."""
+
+    async def body(cache):
+        for name in "abc":
+            await cache.set(name, b"x" * 99)
+        await cache.get("a")
+        await cache.set("b", b"y" * 99)
+        await cache.set("d", b"x" * 99)
+        await cache.set("e", b"x" * 99)
+        return [name for name in "abcde" if await cache.get(name) is not None]
+
+    assert cached(body, max_bytes=300) == ["b", "d", "e"]
+
+
 def test_one_value_may_push_out_many(cached):
     """Room is made until it fits, and no further."""
 
@@ -782,6 +797,76 @@ def test_disk_keeps_what_was_set_aside(on_disk, path):
         "cache.db.corrupt-4": b"broken 4",
         "cache.db.corrupt-5": b"broken 5",
     }
+
+
+def test_disk_sets_aside_only_what_is_broken(path):
+    """Of two processes that find a file broken at once, the second leaves the new file of the first alone."""
+    path.write_bytes(b"broken")
+    which = _sqlite.identity(path)
+    first = _sqlite.set_aside(path, which)
+    path.write_bytes(b"new")
+
+    assert (first, _sqlite.set_aside(path, which)) == (path.with_name("cache.db.corrupt-1"), None)
+    assert path.read_bytes() == b"new"
+
+
+def test_disk_whose_place_is_taken(on_disk, path, caplog):
+    """While the file can be neither read nor made, nothing is found, health is failed; then it goes on."""
+    caplog.set_level(logging.INFO)
+
+    async def body(cache):
+        await cache.set("name", b"old")
+        for each in path.parent.iterdir():
+            each.unlink()
+        path.mkdir()
+        await cache.set("name", b"new")
+        await cache.set("other", b"new")
+        seen = [await cache.get("name"), await cache.get("third")]
+        sick = await cache.health()
+        path.rmdir()
+        await cache.set("name", b"newer")
+        seen += [await cache.get("name"), await cache.get("other"), await cache.get("third")]
+        return seen, sick, await cache.health()
+
+    seen, sick, well = on_disk(body)
+
+    reason = f"the cache file {path}: {path} is a folder; name a file in it"
+    assert seen == [None, None, b"newer", None, None]
+    assert (sick.status, sick.reason, well.status) == ("failed", reason, "ok")
+    assert [
+        each.message.removeprefix(f"the cache file {path}: ").partition(":")[0] for each in caplog.records
+    ] == [
+        "writing fails",
+        "reading fails",
+        "writing works again",
+        "reading works again",
+    ]
+
+
+def test_disk_whose_books_are_wrong(on_disk, path):
+    """A total that somebody has spoiled does not keep the cache from working, and is put right."""
+    on_disk(fill)
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE total SET bytes = 1000000000")
+
+    async def body(cache):
+        await cache.set("name", b"value")
+        return await cache.get("name")
+
+    assert (on_disk(body), check_file(path)) == (b"value", 1)
+
+
+def test_disk_remembers_so_many_reads(on_disk, monkeypatch):
+    """Reads that wait to be written down take no more room than for the last ones."""
+    monkeypatch.setattr(disk, "MAX_TOUCHED", 3)
+
+    async def body(cache):
+        await fill(cache, 10, 1)
+        for number in range(10):
+            await cache.get(str(number))
+        return list(cache._touched)
+
+    assert on_disk(body) == [b"7", b"8", b"9"]
 
 
 def test_disk_that_breaks_while_open(on_disk, path, caplog):

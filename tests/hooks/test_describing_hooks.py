@@ -111,8 +111,8 @@ def test_a_hook_is_described(clock):
             None,
             "None",
             (
-                ImplDescription("b", "application", None, sold, "trylast", late, skipped=True),
                 ImplDescription("a", "installed", "shop-a", sold, "trylast", late, skipped=True),
+                ImplDescription("b", "application", None, sold, "trylast", late, skipped=True),
             ),
         ),
     )

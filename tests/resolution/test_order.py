@@ -2,11 +2,12 @@
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oneiric_hookspecs import Candidate, Key, Request, Source
 from packaging.version import InvalidVersion, Version
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KEY = Key.of("adapter", "cache")
 SOURCES = [
     (Source("b1", "builtin"), 0),
@@ -82,6 +83,7 @@ def told(snapshot):
     return [(row.source.name, row.candidate.provider, row.candidate.version) for row in rows]
 
 
+@unhurried
 @given(contents, stack_orders, st.permutations(range(len(SOURCES))))
 def test_order_is_the_one_written_down_whoever_comes_first(new_registry, content, stack_order, arrival):
     """Selection aside: priority, stack level, registration; and who answered first over the network plays no part."""
@@ -99,6 +101,7 @@ def test_order_is_the_one_written_down_whoever_comes_first(new_registry, content
         assert snapshot.resolve(*KEY) is winner is snapshot.decide(Request(KEY)).rows[0].candidate
 
 
+@unhurried
 @given(contents, stack_orders)
 def test_a_stack_order_that_comes_later_is_the_same(new_registry, content, stack_order):
     """Setting the stack order afterwards decides as setting it at first."""
@@ -112,6 +115,7 @@ def test_a_stack_order_that_comes_later_is_the_same(new_registry, content, stack
     assert told(late.snapshot) == told(early.snapshot)
 
 
+@unhurried
 @given(contents, st.data())
 def test_one_by_one_is_the_same_as_all_at_once(new_registry, content, data):
     """Registering candidates one call each, sources interleaved, gives what replacing each source gives."""
@@ -128,6 +132,7 @@ def test_one_by_one_is_the_same_as_all_at_once(new_registry, content, data):
     assert single.snapshot.records(KEY) == whole.snapshot.records(KEY)
 
 
+@unhurried
 @given(st.lists(st.sampled_from([None, "1", "2", "3"]), min_size=20, max_size=60), st.data())
 def test_a_full_shelf_is_ordered_as_a_small_one(new_registry, versions, data):
     """Above a few candidates writers keep an index; what they register is the same."""
@@ -234,6 +239,7 @@ def test_one_object_of_two_sources_among_many(registry):
     assert {row.source.name for row in decision.rows[1:]} == {"one"}
 
 
+@unhurried
 @given(contents, st.data())
 def test_deciding_is_pure(new_registry, content, data):
     """The same snapshot and request give an equal decision, whatever else happened in between."""

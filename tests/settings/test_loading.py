@@ -319,7 +319,7 @@ def test_a_mapping_that_holds_itself_is_refused():
     """Rather than followed for ever."""
     data = {}
     data["app"] = data
-    assert messages(data) == [": is nested too deeply"]
+    assert messages(data) == ["is nested too deeply"]
 
 
 def test_paths_and_keys_given_in_code_are_texts():

@@ -1,0 +1,179 @@
+"""Who wins a key: asked warm, asked by many threads, asked first, asked why."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from time import perf_counter
+from typing import Any
+
+import peers
+from harness import Pace, Sample, Times, race, repeat
+from oneiric_hookspecs import Candidate, Key
+from table import Line, Row, ratio, seconds
+
+from oneiric import assemble
+from oneiric.registry import Snapshot
+
+_DOMAIN = "adapter"
+_LOOKED_UP = 1000  # keys a loop looks up, in a random order; of 100,000 that is more than any cache of the machine holds
+
+
+def snapshot(keys: int, candidates: int = 1) -> Snapshot:
+    """A snapshot with so many keys, and so many candidates of each."""
+    runtime = assemble({}, environment=False)
+    runtime.register(
+        *(
+            Candidate(Key(_DOMAIN, f"name{number}"), f"provider{which}", object)
+            for number in range(keys)
+            for which in range(candidates)
+        )
+    )
+    return runtime.snapshot
+
+
+def some(keys: int) -> list[tuple[str, str]]:
+    """Keys to look up: texts that are equal to those of the snapshot, and other objects, as a caller's are."""
+    numbers = random.Random(1).sample(range(keys), min(keys, _LOOKED_UP))
+    return [(_DOMAIN, f"name{number}") for number in numbers]
+
+
+
+def resolve(pace: Pace) -> Iterator[Line]:
+    """The winner of a key by domain and name, warm; keys in a random order.  Plain: a hit in a dict of as many keys.
+    Flat: the ratios of the largest and of the smallest number, divided."""
+    found = {}
+    for keys, candidates in ((10, 1), (1000, 1), (100_000, 1), (1000, 100)):
+        looked_up = some(keys)
+        ours = snapshot(keys, candidates)
+        plain = _dict_of(keys)
+        for domain, name in looked_up:
+            ours.resolve(domain, name)
+        others, absent = peers.asked(peers.lookups(looked_up) if (keys, candidates) == (1000, 1) else {})
+        per = len(looked_up)
+        times = race(
+            {
+                "plain": repeat("for domain, name in keys: plain[domain, name]", per, keys=looked_up, plain=plain),
+                "ours": repeat(
+                    "for domain, name in keys: resolve(domain, name)", per, keys=looked_up, resolve=ours.resolve
+                ),
+                **others,
+            },
+            pace,
+        )
+        found[keys, candidates] = line = ratio(_of(keys, candidates), times, 2.0)
+        yield peers.without(line, absent)
+    few, many, crowded = found[1000, 1].figure, found[100_000, 1].figure, found[1000, 100].figure
+    yield Line("flat in keys: 100,000 to 1,000", many / few, "×", 1.5)
+    yield Line("flat in candidates: 100 to 1", crowded / few, "×", 1.5)
+
+
+def _of(keys: int, candidates: int) -> str:
+    return f"{keys:,} keys" + (f" of {candidates} candidates" if candidates > 1 else "")
+
+
+def _dict_of(keys: int) -> dict[tuple[str, str], object]:
+    return {(_DOMAIN, f"name{number}"): object() for number in range(keys)}
+
+
+def resolve_threads(pace: Pace) -> Iterator[Line]:
+    """The same from 8 threads at once, seconds of all by calls of all.  Plain here: ours from a single thread."""
+    looked_up = some(1000)
+    ours = snapshot(1000)
+    names = {"keys": looked_up, "resolve": ours.resolve}
+    single = repeat("for domain, name in keys: resolve(domain, name)", len(looked_up), **names)
+    times = race({"plain": single, "ours": in_threads(single, 8)}, pace)
+    yield ratio("8 threads to 1", times, 1.2)
+
+
+def in_threads(sample: Sample, count: int) -> Sample:
+    """The same work, shared among *count* threads that begin together."""
+
+    def run(number: int) -> float:
+        gate = threading.Barrier(count + 1)
+
+        def work() -> None:
+            gate.wait()
+            sample(max(1, number // count))
+
+        threads = [threading.Thread(target=work) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        gate.wait()
+        began = perf_counter()
+        for thread in threads:
+            thread.join()
+        return (perf_counter() - began) * number / (count * max(1, number // count))
+
+    return run
+
+
+def resolve_first(pace: Pace) -> Iterator[Line]:
+    """The tenth candidate of a key is registered, and the key resolved for the first time after it.  Plain: a list
+    of ten tuples is appended to, and its maximum taken."""
+    runtime = assemble({}, environment=False)
+    key = Key(_DOMAIN, "cache")
+    runtime.register(*(Candidate(key, f"provider{which}", object, priority=which) for which in range(9)))
+    tenth = Candidate(key, "provider9", object, priority=9)
+    rows = [(which, 0, which, f"provider{which}") for which in range(9)]
+    times = race(
+        {
+            "plain": repeat(
+                "rows.append(row)\nmax(rows)\nrows.pop()", rows=rows, row=(9, 0, 9, "provider9")
+            ),
+            "ours": _tenth(runtime, tenth),
+        },
+        pace,
+    )
+    yield ratio("10th candidate and first resolve", times, 5.0)
+
+
+def _tenth(runtime: Any, tenth: Candidate) -> Sample:
+    def run(number: int) -> float:
+        took = 0.0
+        for _ in range(number):
+            began = perf_counter()
+            runtime.register(tenth)
+            runtime.resolve(_DOMAIN, "cache")
+            took += perf_counter() - began
+            runtime.withdraw(provider="provider9")
+        return took
+
+    return run
+
+
+def explain(pace: Pace) -> Iterator[Line]:
+    """The decision about a key of 10 candidates, a row for each; the sentences are made when they are read."""
+    ours = snapshot(1000, 10)
+    from oneiric_hookspecs import Request
+
+    def run(number: int) -> float:
+        # Each time another key, none of them decided before in this snapshot.
+        took = 0.0
+        for _ in range(number):
+            fresh = ours.what_if(pins={Key(_DOMAIN, "name5"): "provider5"})
+            request = Request(Key(_DOMAIN, "name5"))
+            began = perf_counter()
+            fresh.decide(request)
+            took += perf_counter() - began
+        return took
+
+    times: dict[str, Times] = race({"ours": run}, pace)
+    yield seconds("10 candidates", times, 10e-6)
+    read = race({"ours": repeat("[row.reason for row in decision.rows]", decision=_decided(ours))}, pace)
+    yield seconds("reading its 10 sentences", read, None)
+
+
+def _decided(ours: Snapshot) -> Any:
+    from oneiric_hookspecs import Request
+
+    return ours.decide(Request(Key(_DOMAIN, "name5")))
+
+
+ROWS = (
+    Row("resolve", resolve),
+    Row("resolve-threads", resolve_threads),
+    Row("resolve-first", resolve_first),
+    Row("explain", explain),
+)
