@@ -117,6 +117,21 @@ def repeat(statement: str, per: int = 1, **names: Any) -> Sample:
     return sample
 
 
+def timed(act: Callable[[], Any], undo: Callable[[], Any]) -> Sample:
+    """A sample that times *act*, and not *undo*, which follows it each time."""
+
+    def sample(number: int) -> float:
+        took = 0.0
+        for _ in range(number):
+            began = perf_counter()
+            act()
+            took += perf_counter() - began
+            undo()
+        return took
+
+    return sample
+
+
 def repeat_async(runner: asyncio.Runner, statement: str, per: int = 1, **names: Any) -> Sample:
     """The same with *statement* in a coroutine, on the loop of *runner*."""
     sample = _compiled("async def", statement, per, names)

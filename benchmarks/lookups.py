@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
 import peers
-from harness import Pace, Sample, Times, race, repeat
+from harness import Pace, Sample, race, repeat, timed
 from oneiric_hookspecs import Candidate, Key
 from table import Line, Row, ratio, seconds
 
@@ -110,65 +111,50 @@ def in_threads(sample: Sample, count: int) -> Sample:
 
 
 def resolve_first(pace: Pace) -> Iterator[Line]:
-    """The tenth candidate of a key is registered, and the key resolved for the first time after it.  Plain: a list
-    of ten tuples is appended to, and its maximum taken."""
-    runtime = assemble({}, environment=False)
+    """The tenth candidate of a key is registered, and the key resolved for the first time after it.  Plain: a row is
+    appended to nine others, and the highest by priority, level and place is put into a dict and read from it."""
     key = Key(_DOMAIN, "cache")
-    runtime.register(*(Candidate(key, f"provider{which}", object, priority=which) for which in range(9)))
-    tenth = Candidate(key, "provider9", object, priority=9)
-    rows = [(which, 0, which, f"provider{which}") for which in range(9)]
+    candidates = [Candidate(key, f"provider{which}", object, priority=which) for which in range(10)]
+    runtime = assemble({}, environment=False)
+    runtime.register(*candidates[:-1])
+    rows = [(candidate.priority or 0, 0, place, candidate) for place, candidate in enumerate(candidates)]
+    tenth = rows.pop()
+    winners: dict[tuple[str, str], Any] = {}
+
+    def plain() -> Any:
+        rows.append(tenth)
+        winners[_DOMAIN, "cache"] = max(rows, key=lambda row: row[:3])[3]
+        return winners[_DOMAIN, "cache"]
+
+    def ours() -> Any:
+        runtime.register(candidates[-1])
+        return runtime.resolve(_DOMAIN, "cache")
+
+    assert ours() is plain() is candidates[-1]
+    rows.pop()
+    runtime.withdraw(provider="provider9")
     times = race(
-        {
-            "plain": repeat(
-                "rows.append(row)\nmax(rows)\nrows.pop()", rows=rows, row=(9, 0, 9, "provider9")
-            ),
-            "ours": _tenth(runtime, tenth),
-        },
-        pace,
+        {"plain": timed(plain, rows.pop), "ours": timed(ours, lambda: runtime.withdraw(provider="provider9"))}, pace
     )
     yield ratio("10th candidate and first resolve", times, 5.0)
 
 
-def _tenth(runtime: Any, tenth: Candidate) -> Sample:
-    def run(number: int) -> float:
-        took = 0.0
-        for _ in range(number):
-            began = perf_counter()
-            runtime.register(tenth)
-            runtime.resolve(_DOMAIN, "cache")
-            took += perf_counter() - began
-            runtime.withdraw(provider="provider9")
-        return took
-
-    return run
-
-
 def explain(pace: Pace) -> Iterator[Line]:
-    """The decision about a key of 10 candidates, a row for each; the sentences are made when they are read."""
-    ours = snapshot(1000, 10)
-    from oneiric_hookspecs import Request
+    """The decision about a key of 10 candidates that has just changed: a row for each, its sentence made when it is
+    read."""
+    runtime = assemble({}, environment=False)
+    key = Key(_DOMAIN, "cache")
+    runtime.register(*(Candidate(key, f"provider{which}", object, priority=which) for which in range(10)))
+    providers = itertools.cycle(["provider4", "provider5"])
 
-    def run(number: int) -> float:
-        # Each time another key, none of them decided before in this snapshot.
-        took = 0.0
-        for _ in range(number):
-            fresh = ours.what_if(pins={Key(_DOMAIN, "name5"): "provider5"})
-            request = Request(Key(_DOMAIN, "name5"))
-            began = perf_counter()
-            fresh.decide(request)
-            took += perf_counter() - began
-        return took
+    def change() -> None:
+        runtime.pin(*key, next(providers))
 
-    times: dict[str, Times] = race({"ours": run}, pace)
+    times = race({"ours": timed(lambda: runtime.explain(*key), change)}, pace)
     yield seconds("10 candidates", times, 10e-6)
-    read = race({"ours": repeat("[row.reason for row in decision.rows]", decision=_decided(ours))}, pace)
-    yield seconds("reading its 10 sentences", read, None)
-
-
-def _decided(ours: Snapshot) -> Any:
-    from oneiric_hookspecs import Request
-
-    return ours.decide(Request(Key(_DOMAIN, "name5")))
+    decision = runtime.explain(*key)
+    read = race({"ours": repeat("[row.reason for row in rows]", rows=decision.rows)}, pace)
+    yield seconds("reading the sentences of all 10", read, None)
 
 
 ROWS = (

@@ -16,6 +16,8 @@ from oneiric_hookspecs import Build, Candidate, Operation, Permanent, Ready, a_f
 
 #: The entry-point group of factories that are named ``ep:NAME``.
 GROUP = "oneiric.factories"
+#: Attributes by which a function has another signature than its code, as ``inspect`` understands them.
+_SPEAK_FOR = frozenset({"__wrapped__", "__signature__"})
 
 
 @hookimpl(trylast=True)
@@ -53,7 +55,8 @@ def oneiric_activate(
 def _keywords(factory: Callable[..., Any]) -> dict[str, bool] | None:
     """The keywords *factory* names, and whether each is required; None where it does not say."""
     code = getattr(factory, "__code__", None)
-    if code is not None and inspect.isfunction(factory) and not hasattr(factory, "__wrapped__"):
+    # Unless it says itself that its code is not what counts.
+    if code is not None and inspect.isfunction(factory) and not factory.__dict__.keys() & _SPEAK_FOR:
         return _of_code(code, len(factory.__defaults__ or ()), frozenset(factory.__kwdefaults__ or ()))
     try:
         parameters = inspect.signature(factory).parameters.values()

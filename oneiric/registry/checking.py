@@ -18,6 +18,8 @@ def checked(
     Raises:
         PluginError: One of them cannot be registered.
     """
+    if not isinstance(source, Source):
+        raise PluginError(f"{source!r} is not a Source", hint='write Source("shop")')
     groups: dict[Key, Candidate | list[Candidate]] = {}
     get, fills = groups.get, _FILLED.get
     number = 0

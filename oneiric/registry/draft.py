@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 from oneiric_hookspecs import Candidate, Identity, Key, PluginError, Selection, Source, View
 
-from .shelf import NO_ORDERS, OnMissing, Orders, Origin, Shelf
+from .shelf import NO_ORDERS, OnMissing, Orders, Origin, Shelf, equal
 from .snapshot import Snapshot
 
 KINDS: Final = ("builtin", "installed", "stream", "application")
@@ -48,8 +48,6 @@ class Draft:
         Raises:
             PluginError: Another source has that name (and *new* does not say that this one takes its place).
         """
-        if not isinstance(source, Source):
-            raise PluginError(f"{source!r} is not a Source", hint='write Source("shop")')
         known = self.facts.origins.get(source.name)
         if (
             known is not None
@@ -319,13 +317,6 @@ class Draft:
 def package_priority(view: View, source: Source) -> int:
     order = view.stack_order
     return order.get(source.package, order.get(source.name, order.get(source.distribution or "", 0)))
-
-
-def equal(old: Candidate, new: Candidate) -> bool:
-    """Whether nothing about it changed, the fields that equality leaves out included."""
-    return old is new or (
-        old == new and old.factory == new.factory and old.health == new.health and old.close == new.close
-    )
 
 
 def distinct(candidate: Candidate, others: Iterable[Candidate]) -> Candidate:

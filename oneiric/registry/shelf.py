@@ -267,3 +267,12 @@ def in_order(
         ),
     )
     return tuple(candidates[place] for place in places), tuple(sources[place] for place in places)
+
+
+def equal(one: Candidate | None, other: Candidate | None) -> bool:
+    """Whether they differ in nothing, the fields that equality leaves out included."""
+    if one is other or one is None or other is None:
+        return one is other
+    return (
+        one == other and one.factory == other.factory and one.health == other.health and one.close == other.close
+    )

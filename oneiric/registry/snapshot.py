@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from oneiric_hookspecs import Candidate, Decision, Domain, Identity, Key, Request, Selection, Source
 
-from .shelf import NO_ORDERS, NO_TEXTS, Facts, OnMissing, Outcome, Record, Shelf
+from .shelf import NO_ORDERS, NO_TEXTS, Facts, OnMissing, Outcome, Record, Shelf, equal
 
 if TYPE_CHECKING:
     from .draft import Draft
@@ -35,7 +35,7 @@ class Changed:
     @property
     def won(self) -> bool:
         """Whether another candidate wins, or one where there was none, or none where there was one."""
-        return (self.before and self.before.winner) is not (self.after and self.after.winner)
+        return not equal(self.before and self.before.winner, self.after and self.after.winner)
 
 
 class Snapshot:
@@ -292,7 +292,7 @@ def winner(shelf: Shelf | None) -> Candidate | None:
 def same_decision(one: Decision | None, other: Decision | None) -> bool:
     if one is None or other is None:
         return one is other
-    if one.winner is not other.winner or str(one.error) != str(other.error):
+    if not equal(one.winner, other.winner) or str(one.error) != str(other.error):
         return False
     return attrs.evolve(one, revision=0) == attrs.evolve(other, revision=0)
 
