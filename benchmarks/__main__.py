@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import hooking
 import lookups
@@ -28,17 +28,16 @@ ROWS: dict[str, Row] = {
 
 
 
-def run(rows: Iterable[Row], pace: Pace) -> list[Result]:
+def run(rows: Iterable[Row], pace: Pace) -> Iterator[Result]:
     """Measure *rows*, one after another."""
-    results = []
     for row in rows:
         _progress(row.name)
         try:
-            results.append(Result(row, tuple(row.measure(pace))))
+            result = Result(row, tuple(row.measure(pace)))
         except ModuleNotFoundError as error:
-            results.append(Result(row, skipped=f"{error.name} is not there"))
-    _progress("")
-    return results
+            result = Result(row, skipped=f"{error.name} is not there")
+        _progress("")
+        yield result
 
 
 def _progress(word: str) -> None:
@@ -58,11 +57,18 @@ def main(arguments: Sequence[str] | None = None, *, rows: dict[str, Row] = ROWS,
     if unknown:
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(rows)}")
     pace = pace or (SHORT if options.short else LONG)
-    results = run([rows[name] for name in options.rows or rows], pace)
+    results: list[Result] = []
+
+    def measured() -> Iterator[Result]:
+        for result in run([rows[name] for name in options.rows or rows], pace):
+            results.append(result)
+            yield result
+
     if options.json:
-        print(json.dumps(as_json(results, pace), indent=2))
+        print(json.dumps(as_json(measured(), pace), indent=2))
     else:
-        print("\n".join(rendered(results, pace)))
+        for line in rendered(measured(), pace):
+            print(line, flush=True)
     return 0 if all(result.met(pace) for result in results) else 1
 
 

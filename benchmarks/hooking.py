@@ -65,7 +65,7 @@ def hooks(pace: Pace) -> Iterator[Line]:
             plugins = [Plugin() for _ in range(count)]
             functions = [getattr(plugin, spec.name) for plugin in plugins]
             manager = HookManager("oneiric")
-            manager.add_specs([spec])
+            manager.add_specs([oneiric_bench_told, oneiric_bench_decided])
             for number, plugin in enumerate(plugins):
                 manager.register(plugin, f"plugin{number}")
             contenders = {

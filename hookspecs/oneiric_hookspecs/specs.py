@@ -50,8 +50,8 @@ def oneiric_domains() -> Iterable[Domain]:
 def oneiric_candidates() -> Iterable[Candidate]:
     """Declare the candidates that this plugin brings.
 
-    Called when the plugins have been loaded, and again after ``runtime.plugins.refresh``; the plugin's earlier
-    candidates are replaced as a whole.
+    Called when the plugins have been loaded, and again when another one is taken in while the application runs; the
+    plugin's earlier candidates are replaced as a whole.
 
     Returns:
         Any number of candidates; none is a fine answer.  Of one provider, the order decides nothing but ties:
@@ -227,7 +227,8 @@ async def oneiric_check_candidate(operation: Operation, candidate: Candidate) ->
 def oneiric_load(candidate: Candidate) -> Callable[..., Any] | None:
     """Turn the factory of *candidate* into something that can be called.
 
-    Called in a thread, before a generation is made; importing is allowed.
+    Called before anything is built: in a thread where the factory is a name, as importing may take long; on the loop
+    where it is an object.
 
     Args:
         candidate: Its ``factory`` may be a callable, ``pkg.mod:attr`` or ``ep:NAME``.

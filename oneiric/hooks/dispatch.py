@@ -117,7 +117,7 @@ _WITH_PROVENANCE = {
 
 def heard(impl: Impl, said: Any) -> list[Objection]:
     """What a judge said, with its name; *said* is not None."""
-    if isinstance(said, (str, Objection)):
+    if isinstance(said, str):  # an iterable, and never what was meant
         raise mistyped(said, "an iterable of Objection")
     try:
         objections = list(said)

@@ -464,8 +464,18 @@ class HookManager:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                if strict:
-                    raise self._as_plugin_error(record, error) from error
+                if isinstance(error, PluginError):
+                    error.plugin = error.plugin or record.name
+                    error.distribution = error.distribution or record.distribution
+                    if strict:
+                        raise
+                elif strict:
+                    raise PluginError(
+                        said(error),
+                        plugin=record.name,
+                        distribution=record.distribution,
+                        where=culprit(error),
+                    ) from error
                 record.load_ms = (time.perf_counter() - begun) * 1000
                 record.state, record.error, record.where = "failed", error, culprit(error) or record.where
                 record.reason = error.message if isinstance(error, PluginError) else said(error)
@@ -578,13 +588,6 @@ class HookManager:
         near = nearest(str(name), self._known.specs)
         hint = f"did you mean {near}?" if near else f"there are: {a_few(self._known.specs)}"
         return PluginError(f"the manager of {self.prefix} has no hook {name}", hint=hint)
-
-    def _as_plugin_error(self, record: PluginRecord, error: BaseException) -> PluginError:
-        if isinstance(error, PluginError):
-            return error
-        return PluginError(
-            said(error), plugin=record.name, distribution=record.distribution, where=culprit(error), hint=None
-        )
 
 
 _RANK = {"tryfirst": 0, "-": 1, "trylast": 2}

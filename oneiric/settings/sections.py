@@ -89,8 +89,8 @@ class Limits:
     """How long things may take, in seconds, and how many there may be; for all keys or one of them.
 
     Args:
-        create_timeout: For the factory.
-        startup_timeout: For starting the instance, and its startup probe.
+        create_timeout: For loading the factory, and for making and starting the instance.
+        startup_timeout: For its startup probe to pass.
         confirm_timeout: For the readiness probe after the commit.
         drain_timeout: For the last users of a retired instance to finish.
         close_timeout: For closing it.

@@ -286,6 +286,21 @@ def test_the_verdict_of_a_slow_judge_counts(manager, run, clock):
     assert (run(manager[shop_check]("b")), told(manager)) == ([], [("slow", "shop_check", "slow")])
 
 
+def test_a_judge_that_yields_slowly_is_slow_too(manager, run, clock):
+    """The body of a generator is part of its answer, and of its time."""
+
+    def slowly(basket):
+        clock.advance(1)
+        yield Objection("no")
+
+    record = manager.register(plugin(check=slowly), "slow")
+    assert (run(manager[shop_check]("b")), told(manager)) == (
+        [Objection("no", "slow")],
+        [("slow", "shop_check", "slow")],
+    )
+    assert record.timings["shop_check"].total == 1
+
+
 # --- performs ----------------------------------------------------------------------------------------------------
 
 

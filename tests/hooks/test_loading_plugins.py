@@ -163,6 +163,7 @@ def test_strict_raises_what_keeps_a_plugin_from_loading(manager, site, case):
     error = caught.value
     assert (error.message, error.plugin, error.distribution) == (reason, "broken", "shop-b")
     assert error.where == (f"{site / 'goods_broken.py'}:{line}" if line else None)
+    assert (error.__cause__ is None) is (case == "lint")
     assert manager.plugins == ()
 
 
@@ -180,6 +181,7 @@ def test_an_attribute_that_is_not_there_gets_the_nearest(manager, site):
     distribute(site, "shop-a", {"it": "goods_fine:shop_good", "that": "goods_fine:qqq"})
 
     it, that = manager.load_entry_points("shop")
+    assert str(it.error) == "plugin it: goods_fine has no shop_good\n  did you mean shop_goods?"
     assert (it.reason, it.error.hint) == ("goods_fine has no shop_good", "did you mean shop_goods?")
     assert (that.reason, that.error.hint) == ("goods_fine has no qqq", None)
 
