@@ -117,7 +117,7 @@ def repeat(statement: str, per: int = 1, **names: Any) -> Sample:
     return sample
 
 
-def timed(act: Callable[[], Any], undo: Callable[[], Any]) -> Sample:
+def timed(act: Callable[[], Any], undo: Callable[[], Any] = lambda: None) -> Sample:
     """A sample that times *act*, and not *undo*, which follows it each time."""
 
     def sample(number: int) -> float:
@@ -130,6 +130,16 @@ def timed(act: Callable[[], Any], undo: Callable[[], Any]) -> Sample:
         return took
 
     return sample
+
+
+def in_bulk(sample: Sample, count: int) -> Sample:
+    """A sample of one of the *count* things that *sample* does each time."""
+
+    def run(number: int) -> float:
+        times = -(-number // count)
+        return sample(times) * number / (times * count)
+
+    return run
 
 
 def repeat_async(runner: asyncio.Runner, statement: str, per: int = 1, **names: Any) -> Sample:

@@ -8,12 +8,12 @@ from typing import Any
 import peers
 from harness import Pace, race, repeat
 from oneiric_hookspecs import decides, hookimpl, observes
-from table import Line, Row, ratio
+from table import Line, Row, seconds
 
 from oneiric import HookManager
 
-#: How many implementations, and by how much slower than a list of functions a call may be.
-_LIMITS = {0: 2.0, 1: 2.5, 10: 2.3}
+#: How many implementations, and how many seconds a call may take.
+_LIMITS = {0: 0.1e-6, 1: 0.4e-6, 10: 1.5e-6}
 
 
 @observes
@@ -74,7 +74,7 @@ def hooks(pace: Pace) -> Iterator[Line]:
             }
             if form == "tells":
                 contenders["pluggy"] = peers.pluggy_hook(count)
-            yield ratio(f"{form} {count} implementation{'s' * (count != 1)}", race(contenders, pace), must)
+            yield seconds(f"{form} {count} implementation{'s' * (count != 1)}", race(contenders, pace), must)
             manager.close()
 
 

@@ -14,7 +14,7 @@ from table import Line, Row, ratio
 
 from oneiric import Runtime, assemble
 
-CACHE = Key.of("adapter", "cache")
+PART = Key.of("adapter", "bench")
 
 
 class Thing:
@@ -29,7 +29,7 @@ async def make() -> Thing:
 def runtime_with(*factories: Callable[[], object]) -> Runtime:
     """A runtime with a provider for each of *factories*: ``p0``, ``p1``."""
     runtime = assemble({}, environment=False)
-    runtime.register(*(Candidate(CACHE, f"p{number}", factory) for number, factory in enumerate(factories)))
+    runtime.register(*(Candidate(PART, f"p{number}", factory) for number, factory in enumerate(factories)))
     return runtime
 
 
@@ -42,7 +42,7 @@ def swap(pace: Pace) -> Iterator[Line]:
     with asyncio.Runner() as runner:
         runtime = runtime_with(make, make)
         runner.run(runtime.start())
-        report = runner.run(runtime.swap(*CACHE, "p0"))
+        report = runner.run(runtime.swap(*PART, "p0"))
         plain = """
             task = create_task(nothing())
             for _ in steps:
@@ -57,7 +57,7 @@ def swap(pace: Pace) -> Iterator[Line]:
                     timeout=asyncio.timeout,
                 ),
                 "ours": repeat_async(
-                    runner, 'await swap("adapter", "cache", next(providers))', swap=runtime.swap,
+                    runner, 'await swap("adapter", "bench", next(providers))', swap=runtime.swap,
                     providers=itertools.cycle(["p1", "p0"]),
                 ),
             },
@@ -108,7 +108,7 @@ class Load:
         while not self.stop:
             began = perf_counter()
             try:
-                async with runtime.use(*CACHE) as store:
+                async with runtime.use(*PART) as store:
                     await store.get()
             except Exception:
                 self.failed += 1
@@ -138,7 +138,7 @@ async def _both(swaps: int) -> tuple[Load, Load]:
 
     runtime = runtime_with(store, store)
     async with runtime:
-        await runtime.swap(*CACHE, "p0")
+        await runtime.swap(*PART, "p0")
         with_swaps, seconds = await _under_load(runtime, swaps)
         quiet, _ = await _under_load(runtime, 0, seconds)
     return with_swaps, quiet
@@ -151,7 +151,7 @@ async def _under_load(runtime: Runtime, swaps: int, seconds: float = 0.0) -> tup
         for _ in range(100):
             group.create_task(load.client(runtime))
         for number in range(swaps):
-            await runtime.swap(*CACHE, f"p{(number + 1) % 2}")
+            await runtime.swap(*PART, f"p{(number + 1) % 2}")
         while perf_counter() - began < seconds:
             await asyncio.sleep(0)
         load.stop = True

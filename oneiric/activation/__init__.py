@@ -4,7 +4,7 @@ from .activator import Activator
 from .closing import Closing
 from .generation import Fingerprint, Generation
 from .holding import Owners
-from .lease import Handle, Lease, TracedLease, Use
+from .lease import Handle, Lease, TracedLease, TracedUse, Use
 from .operation import Operation, Want, current
 from .slot import Cell, Slot, Switch
 from .threads import Threads
@@ -23,6 +23,7 @@ __all__ = [
     "Switch",
     "Threads",
     "TracedLease",
+    "TracedUse",
     "Use",
     "Want",
     "current",

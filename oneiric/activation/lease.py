@@ -16,7 +16,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import Any
 
-from oneiric_hookspecs import Draining, Empty, Key
+from oneiric_hookspecs import Draining, Empty, Key, WrongThread
 
 from .generation import Generation
 from .slot import Slot, Switch
@@ -27,7 +27,8 @@ class Lease:
 
     Attributes:
         generation: What is leased.
-        holder: The task or thread that entered it, for the report if it holds on for too long.
+        holder: The task or thread that entered it, for the report if it holds on for too long; None while nobody
+            has it.
     """
 
     __slots__ = ("_slot", "_thread", "generation", "holder")
@@ -35,8 +36,12 @@ class Lease:
     def __init__(self, slot: Slot, thread: int) -> None:
         self._slot = slot
         self._thread = thread
+        self.holder: Any = None
 
     def __enter__(self) -> Any:
+        if self.holder is not None:
+            # The first who gave it back would give it back for all.
+            raise RuntimeError(f"a lease of {self._slot.key} is held once at a time; share its handle(), and lease by that")
         slot = self._slot
         while True:
             found = slot.current
@@ -47,15 +52,23 @@ class Lease:
             self._withdraw(generation)
         self.generation: Generation = generation
         thread = get_ident()
-        self.holder: Any = current_task() if thread == self._thread else thread
+        self.holder = thread
+        if thread == self._thread:
+            try:
+                self.holder = current_task() or thread
+            except RuntimeError:
+                pass  # on the loop's thread, while the loop does not run
         return generation.instance
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         generation = self.generation
-        generation.ended += 1
-        if kind is not None and issubclass(kind, Exception):
+        self.holder = None
+        if kind is None:
+            generation.ended += 1
+        elif issubclass(kind, Exception):
+            generation.ended += 1
             generation.spoil()
         leases = generation.leases
         leases.discard(self)
@@ -79,7 +92,15 @@ class Lease:
 
     async def until_retiring(self) -> None:
         """Wait until what is leased is about to go.  On the runtime's loop."""
+        self._check_thread("until_retiring")
         await self.generation.goodbye.wait()
+
+    def _check_thread(self, what: str) -> None:
+        if get_ident() != self._thread:
+            raise WrongThread(
+                f"{what} belongs on the loop on which the runtime was entered",
+                hint="from another thread: runtime.blocking.use, or runtime.lease of what is bound",
+            )
 
     @property
     def held_by(self) -> str:
@@ -88,7 +109,7 @@ class Lease:
         if isinstance(holder, asyncio.Task):
             return f"task {holder.get_name()}"
         name = next((thread.name for thread in threading.enumerate() if thread.ident == holder), None)
-        return f"thread {name or holder}" if holder is not None else "the loop"
+        return f"thread {name or holder}"
 
 
 class Use(Lease):
@@ -97,6 +118,8 @@ class Use(Lease):
     __slots__ = ()
 
     async def __aenter__(self) -> Any:
+        if get_ident() != self._thread:
+            self._check_thread("use")
         slot = self._slot
         while True:
             if slot.current.__class__ is not Generation:
@@ -119,19 +142,20 @@ class Handle:
     ``with handle() as cache`` leases what is bound then; each ``with`` has a lease of its own.
     """
 
-    __slots__ = ("_make", "_slot", "_thread")
+    __slots__ = ("_make", "_slot", "_thread", "_use")
 
     def __init__(self, slot: Slot, thread: int, *, traced: bool = False) -> None:
         self._slot = slot
         self._thread = thread
         self._make: type[Lease] = TracedLease if traced else Lease
+        self._use: type[Use] = TracedUse if traced else Use
 
     def __call__(self) -> Lease:
         return self._make(self._slot, self._thread)
 
     def use(self) -> Use:
         """A lease that activates if nothing is bound; ``async with handle.use() as cache``, on the runtime's loop."""
-        return Use(self._slot, self._thread)
+        return self._use(self._slot, self._thread)
 
     @property
     def key(self) -> Key:
@@ -182,3 +206,9 @@ class TracedLease(Lease):
                 stacklevel=2,
                 source=self,
             )
+
+
+class TracedUse(TracedLease, Use):
+    """The same for a lease that activates."""
+
+    __slots__ = ()

@@ -107,6 +107,11 @@ class Operation:
         """Whether it has ended."""
         return self.task is not None and self.task.done()
 
+    @property
+    def ending(self) -> bool:
+        """Whether it has ended, or was told to end: nobody should join it any more."""
+        return self.task is not None and (self.task.done() or self.task.cancelling() > 0)
+
     def at(self, step: str) -> None:
         """Begin *step*.  Every step of an operation passes through here, by its name."""
         self.step = step

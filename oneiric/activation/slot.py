@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from oneiric_hookspecs import Empty, Key, NotServing, OneiricError, Source
+from oneiric_hookspecs import Closed, Empty, Key, NotServing, OneiricError, Source
 
 from .generation import Generation
 
@@ -89,6 +89,10 @@ class Slot:
     def occupied(self) -> bool:
         """Whether something is bound."""
         return self.bound is not None
+
+    def shut(self, because: str) -> None:
+        """Let nobody in any more."""
+        self.refusal = lambda: Closed(self.key, because=because)
 
     def serving(self) -> Generation:
         """The generation to lease.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from oneiric_hookspecs import Build, Candidate, Operation, Permanent, Ready, a_few, hookimpl, nearest
+from oneiric_hookspecs import Build, Candidate, Permanent, Ready, a_few, hookimpl, nearest
 
 #: The entry-point group of factories that are named ``ep:NAME``.
 GROUP = "oneiric.factories"

@@ -8,7 +8,7 @@ from collections.abc import KeysView, Mapping
 import attrs
 from oneiric_hookspecs import Key, Request
 
-from .shelf import Shelf
+from .shelf import Shelf, equal
 from .snapshot import Changed, Snapshot, decision, winner
 
 
@@ -36,6 +36,6 @@ class Change:
         won = []
         for key, earlier in self._shelves.items():
             later = self.after.shelf(key)
-            if winner(earlier) is not winner(later):
+            if not equal(winner(earlier), winner(later)):
                 won.append(Changed(key, decision(earlier), self.after.decide(Request(key))))
         return tuple(won)

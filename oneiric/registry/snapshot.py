@@ -73,9 +73,18 @@ class Snapshot:
     def _resolve(self, key: Key) -> Candidate:
         shelf = self.shelf(key)
         winner = None if shelf is None or not shelf.candidates else shelf.choose()
-        if winner is not None:
-            return winner
-        error = self._outcome(Request(key)).decision.error
+        return winner if winner is not None else self.choose(Request(key))
+
+    def choose(self, request: Request) -> Candidate:
+        """The candidate that fills *request*: ``resolve`` for requests with options; no row is made.
+
+        Raises:
+            ResolutionError: As ``resolve``.
+        """
+        outcome = self._outcome(request)
+        if outcome.winner is not None:
+            return outcome.winner
+        error = outcome.decision.error
         assert error is not None, "a decision without a winner has an error"
         raise error.twin()  # Each caller's own: the decision is kept, and its error must not collect tracebacks.
 

@@ -17,7 +17,6 @@ from oneiric_hookspecs import (
     Empty,
     Health,
     Key,
-    NoCandidate,
     OneiricError,
     Request,
     RuntimeClosing,
@@ -27,7 +26,7 @@ from oneiric_hookspecs import (
     specs,
 )
 
-from oneiric.activation import Handle, Lease, Slot, TracedLease, Use, Want
+from oneiric.activation import Handle, Lease, Slot, TracedLease, TracedUse, Use, Want
 from oneiric.clock import RuntimeClock
 from oneiric.collecting import collect
 from oneiric.hooks import HookManager, PluginRecord
@@ -218,10 +217,7 @@ class Runtime:
         """
         if provider is None:
             return self.registry.snapshot.resolve(domain, name)
-        decision = self.registry.snapshot.decide(Request(Key(domain, name), provider))
-        if decision.winner is None:
-            raise decision.error.twin() if decision.error is not None else NoCandidate(Key(domain, name))
-        return decision.winner
+        return self.registry.snapshot.choose(Request(Key(domain, name), provider))
 
     def explain(
         self, domain: str, name: str, *, provider: str | None = None, capabilities: Iterable[str] = ()
@@ -318,7 +314,9 @@ class Runtime:
         if engine is None:
             engine = self._running("use")
         slot = engine.slots.get((domain, name))
-        return Use(slot if slot is not None else self._known(engine, domain, name), engine.thread)
+        if slot is None:
+            slot = self._known(engine, domain, name)
+        return (TracedUse if engine.traced else Use)(slot, engine.thread)
 
     def lease(self, domain: str, name: str) -> Lease:
         """Lease what is bound, from any thread: ``with runtime.lease("adapter", "cache") as cache``.
@@ -326,7 +324,9 @@ class Runtime:
         Raises:
             NotServing: When it is entered: nothing is bound, or nobody may come in.
         """
-        engine = self._running("lease")
+        engine = self._engine
+        if engine is None:
+            engine = self._running("lease")
         slot = engine.slots.get((domain, name))
         if slot is None:
             slot = self._known(engine, domain, name)
@@ -334,7 +334,10 @@ class Runtime:
 
     def handle(self, domain: str, name: str) -> Handle:
         """A factory of leases, to be kept and shared by tasks and threads: ``with handle() as cache``."""
-        return self._running("handle").handle(Key.of(domain, name))
+        engine = self._engine
+        if engine is None:
+            engine = self._running("handle")
+        return engine.handle(Key.of(domain, name))
 
     def _known(self, engine: Engine, domain: str, name: str) -> Slot:
         """The slot of a key that somebody registered for; so misspelt keys leave nothing behind."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oneiric_hookspecs import Candidate, Request, ResolutionError, Source
+from oneiric_hookspecs import Candidate, Request, Source
 
 from oneiric.activation import Operation, Slot
 from oneiric.registry import Registry
@@ -32,14 +32,7 @@ class Choosing:
         if want.provider is None:
             candidate = snapshot.resolve(*slot.key)
         else:
-            decision = snapshot.decide(Request(slot.key, want.provider))
-            if decision.winner is None:
-                raise (
-                    decision.error.twin()
-                    if decision.error
-                    else ResolutionError("nobody decides", decision=decision)
-                )
-            candidate = decision.winner
+            candidate = snapshot.choose(Request(slot.key, want.provider))
         bound = slot.bound
         operation.provider, operation.serving = candidate.provider, None if bound is None else bound.provider
         return candidate, next(

@@ -9,7 +9,7 @@ from threading import get_ident
 
 from oneiric_hookspecs import Key
 
-from oneiric.activation import Activator, Generation, Handle, Operation, Slot, Threads, Use
+from oneiric.activation import Activator, Generation, Handle, Operation, Slot, Threads, TracedUse, Use
 from oneiric.health import Prober
 from oneiric.hooks import HookManager
 from oneiric.registry import Registry
@@ -92,12 +92,15 @@ class Engine:
         """The slot of *key*; made when it is first asked for."""
         slot = self.slots.get(key)
         if slot is None:
-            slot = self.slots.setdefault(key, Slot(Key.of(*key), self.operations.ensure))
+            slot = Slot(Key.of(*key), self.operations.ensure)
+            if self.operations.closing is not None:
+                slot.shut(self.operations.closing)
+            slot = self.slots.setdefault(key, slot)
         return slot
 
     def use(self, key: Key) -> Use:
         """A lease of *key* that activates."""
-        return Use(self.slot(key), self.thread)
+        return (TracedUse if self.traced else Use)(self.slot(key), self.thread)
 
     def handle(self, key: Key) -> Handle:
         """A factory of leases of *key*."""

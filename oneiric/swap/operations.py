@@ -86,7 +86,7 @@ class Operations:
             if slot.refusal is not None:
                 raise slot.refusal()
             self._admit(slot, parent)
-            operation = next((each for each in reversed(slot.flights) if not each.done), None)
+            operation = next((each for each in reversed(slot.flights) if not each.ending), None)
             if operation is None:
                 operation = self._start(slot, _USE, "use" if by is None else "need", parent)
             try:
@@ -138,7 +138,7 @@ class Operations:
             raise Reentrant(path=[*keys[keys.index(slot.key) :], slot.key])
 
     def _same(self, operation: Operation, want: Want) -> bool:
-        return operation.want == want and not operation.committed and not operation.done and not want.reload
+        return operation.want == want and not operation.committed and not operation.ending and not want.reload
 
     def _may_supersede(self, slot: Slot, operation: Operation) -> bool:
         """Whether a newer automatic change cancels *operation*; a working one only three times in a row."""
@@ -206,13 +206,13 @@ class Operations:
         return report
 
     async def _wait(self, operation: Operation, parent: Operation | None) -> SwapReport:
-        self._refuse_circle(operation, parent)
         task = operation.task
         assert task is not None
-        if parent is not None:
-            parent.waits_for.add(operation)
         operation.waiters += 1
         try:
+            self._refuse_circle(operation, parent)
+            if parent is not None:
+                parent.waits_for.add(operation)
             await asyncio.wait({task})
         finally:
             operation.waiters -= 1

@@ -6,9 +6,9 @@ One deadline is over all of it.  What is not gone by then is named, not forgotte
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from oneiric_hookspecs import Closed, CloseReport, Key, Need, Retirement
+from oneiric_hookspecs import CloseReport, Key, Need, Retirement
 
 from oneiric.activation import Generation, Operation, Slot, Threads, Want
 from oneiric.tasks import Tasks
@@ -97,7 +97,7 @@ class Shutdown:
     ) -> None:
         going: list[asyncio.Future[Retirement]] = []
         for slot in level:
-            slot.refusal = _closed(slot)
+            slot.shut("the runtime is closing")
             bound, slot.current = slot.bound, None
             for generation in tuple(slot.alive):
                 generation.deadline = deadline
@@ -122,10 +122,6 @@ class Shutdown:
         telling = [task for task in self._tasks.running if task.get_name().startswith("tell of")]
         if telling:
             await asyncio.wait(telling, timeout=max(0.0, deadline - self._time()))
-
-
-def _closed(slot: Slot) -> Callable[[], Closed]:
-    return lambda: Closed(slot.key, because="the runtime is closing")
 
 
 def _needs(slot: Slot) -> list[Need]:

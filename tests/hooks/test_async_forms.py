@@ -226,9 +226,13 @@ def sync_grumbles(basket):
     yield Objection("too heavy")
 
 
+async def gives_a_generator(basket):
+    return sync_grumbles(basket)
+
+
 def test_judges_may_be_written_in_any_way(manager, run):
     """Coroutines, generators and async generators are all drained; each objection has its plugin."""
-    for function in (grumbles, objects, sync_grumbles, lambda basket: None):
+    for function in (gives_a_generator, grumbles, objects, sync_grumbles, lambda basket: None):
         manager.register(plugin(check=function), function.__name__)
 
     assert run(manager[shop_check]("b")) == [
@@ -236,6 +240,7 @@ def test_judges_may_be_written_in_any_way(manager, run):
         Objection("too many", "objects"),
         Objection("too dear", "grumbles"),
         Objection("too late", "grumbles"),
+        Objection("too heavy", "gives_a_generator"),
     ]
     assert run(manager[shop_check].answers("b"))[0] == Answer(
         "sync_grumbles", Objection("too heavy", "sync_grumbles")

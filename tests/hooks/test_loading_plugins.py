@@ -384,3 +384,24 @@ def test_the_application_has_the_first_word(manager, site):
         ("a", "installed"),
         ("Own", "application"),
     ]
+
+
+def test_the_owner_of_a_name_is_shown_by_its_place(manager, site):
+    """Where no distribution brought it."""
+    write(site, "goods_one", goods="one")
+    write(site, "goods_two", goods="two")
+    distribute(site, "shop-a", {"goods_one": "goods_two"})
+    manager.load(["goods_one"], origin="builtin")
+
+    (record,) = manager.load_entry_points("shop")
+    place = f"{site / 'goods_one.py'}:1"
+    assert record.reason == f"the name goods_one is taken by a plugin of origin builtin ({place})"
+
+
+def test_an_entry_point_of_no_distribution(manager, site, monkeypatch):
+    """An importer of its own may give entry points that say nothing of where they come from."""
+    write(site, "goods_one", goods="one")
+    bare = metadata.EntryPoint("a", "goods_one", "shop")
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [bare])
+
+    assert table(manager.load_entry_points("shop")) == [("a", None, "on")]

@@ -256,6 +256,17 @@ def test_unregister_by_name_or_by_object(manager):
         manager.unregister(plugin)
 
 
+def test_of_several_plugins_the_one_that_is_meant_goes(manager):
+    """By the object; a plugin that is not on can be forgotten too."""
+    first, second = Four(), Four()
+    manager.register(first, "first")
+    manager.register(second, "second")
+    (failed,) = manager.load(["shop_nowhere"])
+
+    assert [manager.unregister(each).name for each in (second, failed)] == ["second", "shop_nowhere"]
+    assert [record.name for record in manager.plugins] == ["first"]
+
+
 def test_a_call_goes_on_with_the_plugins_it_began_with(manager):
     """A plugin may register another while it is asked."""
 

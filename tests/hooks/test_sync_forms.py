@@ -209,6 +209,18 @@ def test_a_plugin_that_failed_elsewhere_declares_nothing(manager):
     assert (manager[shop_prices]("b"), manager.plugin("p").state) == ([1], "on")
 
 
+def test_a_plugin_that_failed_twice_says_what_is_left(manager):
+    """One thing put right does not make it well while another is wrong."""
+    record = manager.register(plugin(prices=[1]), "p")
+    manager.fail("p", "a name", PluginError("two plugins want the name till"))
+    manager.fail("p", "a plural", PluginError("two plugins want the plural tills"))
+    manager.recover("p", "a name")
+    assert (record.state, record.reason) == ("failed", "two plugins want the plural tills")
+    manager.recover("p", "a name")
+    manager.recover("p", "a plural")
+    assert (record.state, record.reason) == ("on", "")
+
+
 # --- decides -----------------------------------------------------------------------------------------------------
 
 
@@ -352,6 +364,20 @@ def test_a_judge_that_says_something_else_midway_objects_once(manager):
             "bad", Objection("could not judge: TypeError: answered 'second' (str), not an Objection", "bad")
         )
     ]
+
+
+def confused(basket):
+    yield Objection("first")
+    yield len(None)
+
+
+def test_a_type_error_of_a_judges_own_keeps_its_text(manager):
+    """It is not taken for a judge that gave no iterable."""
+    manager.register(plugin(check=confused), "bad")
+
+    (objection,) = manager[shop_check]("b")
+    assert str(objection) == "bad: could not judge: TypeError: object of type 'NoneType' has no len()"
+    assert told(manager) == [("bad", "shop_check", "raised")]
 
 
 # --- observes ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,147 @@
+"""Whatever ends a command becomes a few lines on stderr, or one JSON object there, and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from .context import Context
+
+#: As the shell shows a process that SIGINT or SIGPIPE ended.
+INTERRUPTED, BROKEN_PIPE = 130, 141
+
+
+class Told(Exception):
+    """Ends a command that has said everything already, with this exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def finish(run: Callable[[], None], context: Context) -> int:
+    """Run a command; whatever it raises is reported.
+
+    Returns:
+        The exit code.
+    """
+    _tolerate_odd_letters()
+    try:
+        code = 0
+        try:
+            run()
+        except click.exceptions.Exit as end:
+            code = end.exit_code
+        except Told as end:
+            code = end.code
+        context.flush()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _give_up_on_stdout()
+        return BROKEN_PIPE
+    except (KeyboardInterrupt, click.Abort, EOFError) as error:
+        return _report(context, _Report("Interrupted", "interrupted", None, INTERRUPTED), error)
+    except Exception as error:
+        return _report(context, _describe(error), error)
+    return code
+
+
+class _Report:
+    def __init__(self, code: str, message: str, hint: str | None, exit_code: int, **more: Any) -> None:
+        self.code, self.message, self.hint, self.exit, self.more = code, message, hint, exit_code, more
+
+    def json(self) -> str:
+        facts = {"code": self.code, "message": self.message, "hint": self.hint, "exit": self.exit}
+        return json.dumps({"schema": "oneiric/error/1", **facts, **self.more})
+
+
+def _describe(error: Exception) -> _Report:
+    if isinstance(error, click.UsageError):
+        return _usage(error)
+    if isinstance(error, click.ClickException):
+        return _Report(type(error).__name__, error.format_message(), None, error.exit_code)
+    # Whoever raised one of ours has imported it: what did not is not worth 30 milliseconds.
+    contract = sys.modules.get("oneiric_hookspecs")
+    if contract is not None and isinstance(error, contract.OneiricError):
+        first, *rest = str(error).splitlines() or [type(error).__name__]
+        hint = "\n".join(line.strip() for line in rest) or None
+        more: dict[str, Any] = {}
+        if isinstance(error, contract.SettingsError):
+            more["problems"] = [
+                {"path": each.path, "message": each.message, "where": each.where, "hint": each.hint}
+                for each in error.problems
+            ]
+        return _Report(type(error).__name__, first, hint, error.exit_code, **more)
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None and not _writable():
+        _give_up_on_stdout()
+        return _Report("OSError", f"cannot write the output: {error.strerror}", None, 1)
+    return _Report(
+        "Bug",
+        f"a bug: {type(error).__name__}: {' '.join(str(error).split())[:300]} ({_place(error)})",
+        "please report it, with what --debug prints",
+        1,
+    )
+
+
+def _usage(error: click.UsageError) -> _Report:
+    message = error.format_message().strip().rstrip(".")
+    message = message[:1].lower() + message[1:]
+    path = error.ctx.command_path if error.ctx is not None else "oneiric"
+    return _Report("UsageError", " ".join(message.split()), f"see {path} --help", error.exit_code)
+
+
+def _report(context: Context, report: _Report, error: BaseException) -> int:
+    options = context.options
+    if options.debug and report.exit != INTERRUPTED:
+        import traceback
+
+        traceback.print_exception(error)
+    if options.json:
+        text = report.json()
+    elif report.exit == INTERRUPTED:
+        text = "interrupted"
+    else:
+        word = click.style("error:", fg="red", bold=True) if context.color_err else "error:"
+        lines = [f"{word} {report.message}", *(f"  {line}" for line in (report.hint or "").splitlines())]
+        text = "\n".join(lines)
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError, AttributeError):
+        pass  # nobody is there to be told
+    return report.exit
+
+
+def _place(error: BaseException) -> str:
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
+
+
+def _writable() -> bool:
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _tolerate_odd_letters() -> None:
+    """A terminal that cannot show a letter gets its number, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up_on_stdout() -> None:
+    """Whatever is left to be flushed at the end goes nowhere, instead of failing there."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        pass

@@ -1,0 +1,129 @@
+"""The group ``oneiric``: finds commands without importing them, and turns whatever happens into an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from .context import Context
+from .errors import finish
+from .options import globals_for, with_globals
+
+
+class Main(click.Group):
+    """A group whose commands are loaded when they are typed.
+
+    Args:
+        table: For each built-in command its module and its help in one line.
+    """
+
+    def __init__(self, table: Mapping[str, tuple[str, str]]) -> None:
+        super().__init__(
+            "oneiric",
+            help="Parts of an application that can be explained, swapped and rolled back while it runs.",
+            epilog="Options may stand before or after the command.",
+            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        )
+        self.table = table
+        self.params += globals_for(self, hidden=False)
+        version = sys.modules["oneiric"].__version__
+        self.params.append(
+            click.Option(
+                ["-V", "--version"],
+                is_flag=True,
+                expose_value=False,
+                is_eager=True,
+                callback=lambda ctx, _, value: _say_version(ctx, version) if value else None,
+                help="Show the version.",
+            )
+        )
+
+    # --- commands ----------------------------------------------------------------------------------------------
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The built-in words, in their order, and then those of kits."""
+        from . import kits
+
+        return [*self.table, *(word for word in sorted(kits.words()) if word not in self.table)]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of that word, imported now; None where there is none."""
+        if name in self.table:
+            found = import_module(self.table[name][0]).command
+        else:
+            from . import kits
+
+            if name not in kits.words():
+                return None
+            found = kits.load(name)
+        return with_globals(found)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant, or what was meant by it."""
+        name = args[0]
+        command = self.get_command(ctx, name)
+        if command is not None:
+            return name, command, args[1:]
+        if name.startswith("-"):
+            ctx.fail(f"there is no option {name}")
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, self.list_commands(ctx), n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise click.UsageError(f"there is no command {name}{meant}", ctx)
+
+    # --- help, without importing -------------------------------------------------------------------------------
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The words with their help; those of kits with who brings them."""
+        from . import kits
+
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
+        others = [(word, kits.whose(who)) for word, who in sorted(kits.words().items()) if word not in self.table]
+        if others:
+            with formatter.section("From kits"):
+                formatter.write_dl(others)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """The words that begin so; options, where it begins with a dash."""
+        from click.shell_completion import CompletionItem
+
+        words = [word for word in self.list_commands(ctx) if word.startswith(incomplete)]
+        helps = {name: text for name, (_, text) in self.table.items()}
+        found = [CompletionItem(word, help=helps.get(word)) for word in words]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
+    # --- running -----------------------------------------------------------------------------------------------
+
+    def main(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command of *args*, and exit as it ends; with *standalone_mode* off, give the exit code."""
+        words = list(sys.argv[1:] if args is None else args)
+        self._main_shell_completion(extra, "oneiric", complete_var)
+        context = Context(words)
+        code = finish(lambda: self._run(words, context), context)
+        if not standalone_mode:
+            return code
+        sys.exit(code)
+
+    def _run(self, words: list[str], context: Context) -> None:
+        with self.make_context("oneiric", words, obj=context) as ctx:
+            self.invoke(ctx)
+
+
+def _say_version(ctx: click.Context, version: str) -> None:
+    click.echo(f"oneiric {version}")
+    ctx.exit()

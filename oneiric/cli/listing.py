@@ -1,0 +1,52 @@
+"""``oneiric list``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from oneiric_hookspecs import Request
+
+from .context import Context
+from .naming import MARKS, decided, domain_of, said
+
+
+@click.command("list")
+@click.option("--domain", metavar="DOMAIN", help="Only the parts of this domain.")
+@click.option("--shadowed", is_flag=True, help="A line for each candidate, the winner's marked ->, what is left out x.")
+@click.pass_obj
+def command(context: Context, domain: str | None, shadowed: bool) -> None:
+    """List the parts there are, and which candidate wins each.
+
+    Decided anew from the settings and plugins, in this process; no other process is asked.
+    """
+    with context.assembled() as runtime:
+        only = None if domain is None else domain_of(runtime, domain)
+        snapshot = runtime.snapshot
+        parts = [decided(snapshot.decide(Request(key))) for key in snapshot.keys() if only in (None, key.domain)]
+
+    def human(value: dict[str, Any]) -> str:
+        if not parts:
+            return "no candidates are registered" + ("" if only is None else f" in domain {only}")
+        if shadowed:
+            return context.table(
+                ["", "DOMAIN", "KEY", "PROVIDER", "PLUGIN", "WHY", "SUMMARY"],
+                [
+                    [MARKS[row["standing"]], part["domain"], part["key"], row["provider"], row["source"], said(row), row["summary"]]
+                    for part in parts
+                    for row in part["candidates"]
+                ],
+            )  # fmt: skip
+        return context.table(["DOMAIN", "KEY", "PROVIDER", "PLUGIN", "WHY", "OTHERS"], [_line(part) for part in parts])
+
+    context.show({"keys": parts}, "oneiric/list/1", human)
+
+
+def _line(part: dict[str, Any]) -> list[str]:
+    rows = part["candidates"]
+    won = next((row for row in rows if row["standing"] == "selected"), None)
+    others = ", ".join(row["provider"] for row in rows if row is not won)
+    if won is None:
+        why = (part["error"] or "nobody fills it").splitlines()[0]
+        return [part["domain"], part["key"], "(none)", "", why, others]
+    return [part["domain"], part["key"], won["provider"], won["source"], part["because"], others]

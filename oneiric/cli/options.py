@@ -1,0 +1,96 @@
+"""The options of every command, accepted before and after its word."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Options:
+    """What was given, wherever it stood.
+
+    Attributes:
+        config: The settings file; None looks for one.
+        off: Plugins to leave out.
+        plugins: Modules to load as plugins.
+        json: Whether the answer is one JSON object.
+        verbosity: ``-v`` counts up, ``-q`` down.
+        color: ``auto``, ``always`` or ``never``.
+        strict: Whether a plugin that fails is an error.
+        debug: Whether errors come with their traceback.
+    """
+
+    def __init__(self) -> None:
+        self.config: str | None = None
+        self.off: list[str] = []
+        self.plugins: list[str] = []
+        self.json = False
+        self.verbosity = 0
+        self.color = "auto"
+        self.strict = False
+        self.debug = False
+
+    def plug(self, names: tuple[str, ...]) -> None:
+        """Take in ``-p``: ``no:NAME`` leaves a plugin out, anything else is a module."""
+        for name in names:
+            bare = name.removeprefix("no:")
+            if not bare:
+                raise click.BadParameter("name a plugin, as in -p no:cache.disk or -p shop.plugin")
+            (self.off if name.startswith("no:") else self.plugins).append(bare)
+
+
+def _into(put: Callable[[Options, Any], None]) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        # Not given here says nothing: it may have been given on the other side of the word.
+        if ctx.get_parameter_source(param.name or "") is not click.core.ParameterSource.DEFAULT:
+            put(ctx.obj.options, value)
+
+    return callback
+
+
+def _more(options: Options, by: int) -> None:
+    options.verbosity += by
+
+
+def _options() -> list[tuple[list[str], Callable[[Options, Any], None], dict[str, Any]]]:
+    put = setattr
+    return [
+        (["-c", "--config"], lambda o, v: put(o, "config", v), {"metavar": "FILE", "help": "The settings; else the nearest oneiric.toml."}),
+        (["-p", "--plugin"], Options.plug, {"multiple": True, "metavar": "MODULE|no:NAME", "help": "Load a plugin, or leave one out; may be repeated."}),
+        (["--json"], lambda o, v: put(o, "json", v), {"is_flag": True, "help": "Answer with one JSON object."}),
+        (["-q", "--quiet"], lambda o, v: _more(o, -v), {"count": True, "help": "No warnings."}),
+        (["-v", "--verbose"], _more, {"count": True, "help": "Log what happens; -vv logs more."}),
+        (["--color"], lambda o, v: put(o, "color", v), {"type": click.Choice(["auto", "always", "never"]), "help": "Colours; auto is for a terminal."}),
+        (["--strict"], lambda o, v: put(o, "strict", v), {"is_flag": True, "help": "A plugin that fails is an error."}),
+        (["--debug"], lambda o, v: put(o, "debug", v), {"is_flag": True, "help": "Errors with their traceback."}),
+    ]  # fmt: skip
+
+
+def globals_for(command: click.Command, *, hidden: bool) -> list[click.Parameter]:
+    """The global options, less what *command* means otherwise."""
+    taken = {text for param in command.params for text in (*param.opts, *param.secondary_opts)}
+    found: list[click.Parameter] = []
+    for texts, put, more in _options():
+        free = [text for text in texts if text not in taken]
+        if free:
+            name = "global_" + texts[-1].lstrip("-")
+            found.append(
+                click.Option([name, *free], callback=_into(put), expose_value=False, hidden=hidden, **more)
+            )
+    return found
+
+
+def with_globals(command: click.Command) -> click.Command:
+    """A copy of *command*, and of its commands, that takes the global options too."""
+    one = copy.copy(command)
+    one.params = [*command.params, *globals_for(command, hidden=True)]
+    if isinstance(one, click.Group):
+        one.commands = {name: with_globals(each) for name, each in one.commands.items()}
+    if one.epilog is None:
+        one.epilog = "-c -p --json -q -v --color --strict --debug: see oneiric --help"
+    return one
