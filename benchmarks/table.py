@@ -163,7 +163,7 @@ def shown(value: float, unit: str) -> str:
     """A figure in three digits or so."""
     if unit == "s":
         for name, size in _UNITS:
-            if value >= size or name == "ns":
+            if abs(value) >= size or name == "ns":
                 return f"{_three(value / size)} {name}"
     if unit == "×":
         return f"{value:.2f} ×" if value < 10 else f"{value:.1f} ×"
@@ -171,7 +171,7 @@ def shown(value: float, unit: str) -> str:
 
 
 def _three(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    return f"{value:.{2 if abs(value) < 10 else 1 if abs(value) < 100 else 0}f}"
 
 
 def as_json(results: Iterable[Result], pace: Pace) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from importlib import import_module
 from os import PathLike
 from typing import Any
 
+import attrs
 from oneiric_hookspecs import Problem, SettingsError, specs
 
 from .clock import RuntimeClock
@@ -61,7 +62,9 @@ def assemble(
     """
     configured = load(settings)
     clock = RuntimeClock()
-    hooks = HookManager("oneiric", clock=clock, hook_timeout=configured.lifecycle.hook_timeout, structure=structure)
+    hooks = HookManager(
+        "oneiric", clock=clock, hook_timeout=configured.lifecycle.hook_timeout, structure=structure
+    )
     hooks.add_specs(specs)
     registry = Registry(
         resolver=Resolver(Strategy.of(hooks)), markers=markers(), stack_order=configured.resolver.stack_order
@@ -69,7 +72,15 @@ def assemble(
     runtime = Runtime(hooks, registry, configured, clock)
     hooks.host = runtime
     try:
-        _plug_in(hooks, configured, plugins, tuple(off), tuple(load_plugins), environment=environment, strict=strict)
+        _plug_in(
+            hooks,
+            configured,
+            plugins,
+            tuple(off),
+            tuple(load_plugins),
+            environment=environment,
+            strict=strict,
+        )
         collect(hooks, registry)
         if strict:
             _refuse_failed(hooks.plugins)
@@ -96,7 +107,9 @@ def _plug_in(
         if name in switched_off:
             if protected:
                 where = settings.where("plugins", "off")
-                raise SettingsError([Problem("plugins.off", f"{name} is always on, and cannot be switched off", where)])
+                raise SettingsError(
+                    [Problem("plugins.off", f"{name} is always on, and cannot be switched off", where)]
+                )
             hooks.block(name, switched_off[name])
         hooks.register(import_module(f"oneiric.plugins.{name}"), name, origin="builtin", protected=protected)
     hooks.load_entry_points(
@@ -106,12 +119,22 @@ def _plug_in(
         settings=tables,
         strict=strict,
     )
-    hooks.load((*settings.app.plugins, *load_plugins), settings=tables, strict=strict)
+    hooks.load((*settings.app.plugins, *load_plugins), off=switched_off, settings=tables, strict=strict)
     for plugin in plugins:
         if isinstance(plugin, str):
-            hooks.load([plugin], settings=tables, strict=strict)
+            hooks.load([plugin], off=switched_off, settings=tables, strict=strict)
         else:
             hooks.register(plugin, settings=tables.get(getattr(plugin, "__name__", ""), None))
+
+
+def _unknown_plugins(hooks: HookManager, settings: Settings) -> list[Problem]:
+    """Names in ``[plugins]`` that are no plugin here.  Warnings: a kit may be installed on one machine of several."""
+    return [
+        Problem(f"plugins.{field}", f"there is no plugin {name!r}", settings.where("plugins", field), hint)
+        for field, names in (("off", settings.plugins.off), ("only", settings.plugins.only or ()))
+        for name, near in hooks.unknown(names).items()
+        for hint in [f"did you mean {near}?" if near else None]
+    ]
 
 
 def _refuse_failed(records: Iterable[PluginRecord]) -> None:
@@ -131,5 +154,5 @@ def _bind(runtime: Runtime, hooks: HookManager, registry: Registry) -> None:
     }
     takes = [record.name for record in hooks.plugins if hasattr(record.plugin, "Settings")]
     bound = runtime.settings.bind(snapshot.domains.values(), candidates, plugins=takes, tolerate=absent)
-    runtime.adopt(bound)
+    runtime.adopt(attrs.evolve(bound, warnings=(*bound.warnings, *_unknown_plugins(hooks, bound))))
     registry.select(bound.selections(), bound.resolver.on_missing)

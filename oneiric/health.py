@@ -19,6 +19,7 @@ from oneiric_hookspecs.health import STATUSES, Kind
 from .activation import Generation, Threads
 from .activation.products import is_async
 from .hooks import HookManager
+from .hooks.faults import said
 from .tasks import Tasks, give_up
 
 
@@ -32,17 +33,23 @@ def read(answer: object) -> Health:
         return answer
     if isinstance(answer, str) and answer in STATUSES:
         return Health(answer)
-    if isinstance(answer, Mapping) and (status := answer.get("status")) in STATUSES:
+    try:
+        return _spelled_out(answer) or Health("unknown", _says_nothing(answer))
+    except Exception:  # noqa: BLE001 - the methods of a user's object may do anything
+        return Health("unknown", _says_nothing(answer))
+
+
+def _spelled_out(answer: object) -> Health | None:
+    if isinstance(answer, Mapping) and isinstance(status := answer.get("status"), str) and status in STATUSES:
         details = {str(name): value for name, value in answer.items() if name not in ("status", "reason")}
         return Health(status, str(answer.get("reason") or ""), details)
-    if (
-        isinstance(answer, tuple)
-        and len(answer) == 2
-        and isinstance(answer[0], str)
-        and answer[0] in STATUSES
-    ):
+    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], str) and answer[0] in STATUSES:
         return Health(answer[0], str(answer[1]))
-    return Health("unknown", f"its check answers {_short(answer)}, which says nothing about health")
+    return None
+
+
+def _says_nothing(answer: object) -> str:
+    return f"its check answers {_short(answer)}, which says nothing about health"
 
 
 def _short(answer: object) -> str:
@@ -78,10 +85,13 @@ class Prober:
 
         Two probes of one generation are never under way together; the second waits for the first.
         """
-        while (asking := generation.probing) is not None:
-            await asyncio.wait({asking})
-        began = self._time()
-        health = await self._ask(generation, kind, seconds)
+        async with self._room:
+            while (asking := generation.probing) is not None:
+                await asyncio.wait({asking}, timeout=seconds + generation.limits.cancel_grace)
+                if not asking.done():
+                    self._asked(generation, asking)  # it does not end, and is not waited for again
+            began = self._time()
+            health = await self._ask(generation, kind, seconds)
         now = self._time()
         health = attrs.evolve(health, kind=kind, observed_at=now, latency=now - began)
         generation.health = health
@@ -91,32 +101,26 @@ class Prober:
         try:
             call = self._hook(generation.view(), kind)
         except Exception as error:  # noqa: BLE001 - a failing prober is a failing health
-            return Health("failed", f"{type(error).__name__}: {error}")
+            return Health("failed", said(error))
         if call is None:
             return Health("ok", "it has no check")
-        async with self._room:
-            task = self._tasks.start(self._call(generation, call), f"probe {generation!r}")
-            generation.probing = task
-            task.add_done_callback(lambda _: self._asked(generation, task))
-            try:
-                await asyncio.wait({task}, timeout=seconds)
-            except asyncio.CancelledError:
-                task.cancel()
-                raise
-            if not task.done():
-                ended = await give_up(task, generation.limits.cancel_grace)
-                if not ended:
-                    # It does not end; the next probe must not wait for it for ever.
-                    self._asked(generation, task)
-                return Health("failed", f"no answer in {seconds:g} s")
-            if task.cancelled():
-                return Health("failed", "its check cancelled itself")
-            raised = task.exception()
-            return (
-                read(task.result())
-                if raised is None
-                else Health("failed", f"{type(raised).__name__}: {raised}")
-            )
+        task = self._tasks.start(self._call(generation, call), f"probe {generation!r}")
+        generation.probing = task
+        task.add_done_callback(lambda _: self._asked(generation, task))
+        try:
+            await asyncio.wait({task}, timeout=seconds)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not task.done():
+            if not await give_up(task, generation.limits.cancel_grace):
+                # It does not end; the next probe must not wait for it for ever.
+                self._asked(generation, task)
+            return Health("failed", f"no answer in {seconds:g} s")
+        if task.cancelled():
+            return Health("failed", "its check cancelled itself")
+        raised = task.exception()
+        return read(task.result()) if raised is None else Health("failed", said(raised))
 
     def _asked(self, generation: Generation, task: asyncio.Task[Any]) -> None:
         if generation.probing is task:
@@ -128,13 +132,13 @@ class Prober:
         answer = await self._threads.run(call, name=f"probe-{generation.key}#{generation.number}")
         return await answer if inspect.isawaitable(answer) else answer
 
-    async def startup(self, generation: Generation, seconds: float) -> Health:
-        """Ask until it passes, at most *seconds* long; the last answer.  Never raises but when cancelled."""
+    async def startup(self, generation: Generation, seconds: float, *, once: bool = False) -> Health:
+        """Ask until it passes, at most *seconds* long, or *once*; the last answer.  Never raises but when cancelled."""
         deadline = self._time() + seconds
         while True:
             left = deadline - self._time()
             health = await self.probe(generation, "startup", max(min(left, 5.0), 0.001))
             left = deadline - self._time()
-            if health.passes or left <= 0:
+            if health.passes or left <= 0 or once:
                 return health
             await asyncio.sleep(min(self._every, left))

@@ -257,7 +257,8 @@ class Ruling:
             and len({id(row.candidate) for row in told}) == len(told) == len(self.candidates)
             and told[0].candidate is winner
             and all(
-                row.source is get(id(row.candidate)) and (row.standing == "selected") is (row.candidate is winner)
+                row.source is get(id(row.candidate))
+                and (row.standing == "selected") is (row.candidate is winner)
                 for row in told
             )
         ):

@@ -145,7 +145,7 @@ class Closing:
         host = generation.host
         if host is not None and not host.done() and not self._resident(generation):
             # Still making or starting it.
-            if not await give_up(host, grace):
+            if not await give_up(host, grace) and not self._resident(generation):
                 host.add_done_callback(lambda _: self.late(generation, None, None))
                 return "abandoned", f"it does not end, {grace:g} s after it was cancelled"
         if generation.threaded:

@@ -63,6 +63,8 @@ class Hosting:
         generation.succeed()
         holding = generation.holding
         if holding is not None and holding.host is asyncio.current_task():
+            if generation.gone is not None and generation.gone.done():
+                self._late(generation, None, None)  # it ignored its cancellation, and was given up
             await self._stay(holding)
 
     async def _start(self, generation: Generation, build: Build, contract: type | None) -> None:
@@ -107,8 +109,8 @@ class Hosting:
     async def _enter(self, generation: Generation, holding: Holding, build: Build) -> None:
         product = holding.product
         holding.instance = product
-        if not build.enter:
-            return
+        if not build.enter or not generation.candidate.own:
+            return  # what is not ours to leave is not ours to enter
         if hasattr(type(product), "__aenter__"):
             holding.instance = await product.__aenter__()
             holding.entered, holding.host = "task", asyncio.current_task()

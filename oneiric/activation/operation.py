@@ -46,6 +46,8 @@ class Operation:
         waits_for: Operations that have to end before this one can go on.
         waiters: How many callers wait for it; the last one to leave cancels what is not committed.
         committed: Whether the switch has been made.
+        many: Whether it is about several slots, and its result several reports.
+        detached: Whether it goes on without waiters: a change of the runtime's own.
         marks: When each step began, on the runtime's clock.
     """
 
@@ -55,8 +57,10 @@ class Operation:
         "cause",
         "committed",
         "deadline",
+        "detached",
         "id",
         "key",
+        "many",
         "marks",
         "parent",
         "provider",
@@ -89,7 +93,7 @@ class Operation:
         self.marks: list[tuple[str, float]] = []
         self.task: asyncio.Task[Any] | None = None
         self.waiters = 0
-        self.committed = False
+        self.committed = self.detached = self.many = False
         self.superseded_by = ""
         self.waits_for: set[Operation] = set()
         self._time = time

@@ -53,6 +53,7 @@ class Slot:
         flights: Operations that have not ended, oldest first.
         alive: Generations that have not ended, oldest first.
         spare: The last promoted generation, kept open while ``current`` is on probation.
+        waiting: The automatic change that the rate limit holds back, and what will start it.
         previous: The provider promoted before the one that is bound.
     """
 
@@ -75,6 +76,7 @@ class Slot:
         self.last_report: SwapReport | None = None
         self.swaps = self.rollbacks = 0
         self.automatic: list[float] = []
+        self.waiting: tuple[asyncio.TimerHandle, Any] | None = None
         self.preempted = 0
 
     def __repr__(self) -> str:

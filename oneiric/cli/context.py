@@ -56,7 +56,7 @@ class Context:
         Raises:
             OneiricError: The settings are not valid; a plugin fails, with ``--strict``; or one to be left out is not there.
         """
-        with self._quiet():
+        with self.quiet():
             runtime = self._assemble(strict=self.options.strict)
             try:
                 self._warn_of(runtime)
@@ -69,7 +69,7 @@ class Context:
         """A started runtime of the settings and plugins, closed at the end.  With ``--json`` what is printed goes to stderr."""
         with contextlib.ExitStack() as stack:
             loading = stack.enter_context(contextlib.ExitStack())
-            loading.enter_context(self._quiet())
+            loading.enter_context(self.quiet())
             if self.options.json:
                 stack.push(loading.pop_all())
             with loading:
@@ -181,13 +181,20 @@ class Context:
         return self.table([name.upper() for name in head], [[row.get(name, "") for name in head] for row in rows])
 
     @contextlib.contextmanager
-    def _quiet(self) -> Iterator[None]:
+    def quiet(self) -> Iterator[None]:
+        """What anybody prints in this block goes to stderr; what is shown there is written at its end."""
         self._aside += 1
         try:
             with aside():
                 yield
         finally:
             self._aside -= 1
+            if not self._aside:
+                self.flush()
+
+    def quiet_for_json(self) -> contextlib.AbstractContextManager[None]:
+        """The same where the answer is JSON; else people are to see what is printed."""
+        return self.quiet() if self.options.json else contextlib.nullcontext()
 
 
 def _importable(settings: Settings) -> None:

@@ -31,7 +31,7 @@ def finish(run: Callable[[], None], context: Context) -> int:
     Returns:
         The exit code.
     """
-    _tolerate_odd_letters()
+    _tolerate_odd_streams()
     try:
         code = 0
         try:
@@ -45,6 +45,11 @@ def finish(run: Callable[[], None], context: Context) -> int:
     except BrokenPipeError:
         _give_up_on_stdout()
         return BROKEN_PIPE
+    except click.exceptions.NoArgsIsHelpError as error:
+        if context.options.json:
+            return _report(context, _Report("UsageError", "say a command", "see oneiric --help", 2), error)
+        click.echo(error.format_message(), err=True, color=context.color_err)
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort, EOFError) as error:
         return _report(context, _Report("Interrupted", "interrupted", None, INTERRUPTED), error)
     except Exception as error:
@@ -78,12 +83,13 @@ def _describe(error: Exception) -> _Report:
                 for each in error.problems
             ]
         return _Report(type(error).__name__, first, hint, error.exit_code, **more)
-    if isinstance(error, OSError) and error.errno is not None and error.filename is None and not _writable():
+    if isinstance(error, OSError) and _place(error)[0] in (click.utils.__file__, __file__):
         _give_up_on_stdout()
-        return _Report("OSError", f"cannot write the output: {error.strerror}", None, 1)
+        return _Report("OSError", f"cannot write the answer: {error.strerror}", None, 1)
+    where = ":".join(map(str, _place(error)))
     return _Report(
         "Bug",
-        f"a bug: {type(error).__name__}: {' '.join(str(error).split())[:300]} ({_place(error)})",
+        f"a bug: {type(error).__name__}: {' '.join(str(error).split())[:300]} ({where})",
         "please report it, with what --debug prints",
         1,
     )
@@ -117,25 +123,21 @@ def _report(context: Context, report: _Report, error: BaseException) -> int:
     return report.exit
 
 
-def _place(error: BaseException) -> str:
-    import traceback
-
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
-
-
-def _writable() -> bool:
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        return False
-    return True
+def _place(error: BaseException) -> tuple[str, int]:
+    """The file and line that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return ("nowhere", 0) if trace is None else (trace.tb_frame.f_code.co_filename, trace.tb_lineno)
 
 
-def _tolerate_odd_letters() -> None:
-    """A terminal that cannot show a letter gets its number, not a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+def _tolerate_odd_streams() -> None:
+    """A stream that cannot show a letter gets its number, and one that is closed is nowhere; neither is a traceback."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - open until the process ends
+        elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 

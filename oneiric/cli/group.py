@@ -12,6 +12,7 @@ import click
 from .context import Context
 from .errors import finish
 from .options import globals_for, with_globals
+from .output import seal
 
 
 class Main(click.Group):
@@ -117,6 +118,8 @@ class Main(click.Group):
         code = finish(lambda: self._run(words, context), context)
         if not standalone_mode:
             return code
+        if context.options.json:
+            seal()  # what plugins do at the very end, too
         sys.exit(code)
 
     def _run(self, words: list[str], context: Context) -> None:

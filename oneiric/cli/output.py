@@ -69,6 +69,15 @@ def cut(text: str, room: int) -> str:
     return text.rstrip() + "…"
 
 
+def cut_left(text: str, room: int) -> str:
+    """The same for places: their end says more than their beginning."""
+    if cells(text) <= room:
+        return text
+    while text and cells(text) > room - 1:
+        text = text[1:]
+    return "…" + text
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, color: bool = False, room: int | None = None) -> str:
     """*rows* under *head*, in columns that fit into *room*; a column in which nothing stands is left out."""
     texts = [[plain(cell) for cell in row] for row in rows]
@@ -82,15 +91,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, color: bool 
         if widths[widest] <= LEAST:
             break
         widths[widest] -= 1
-    lines = [_line(head, widths, lambda text: click.style(text, bold=True) if color else text)]
-    lines += [_line(row, widths, paint if color else str) for row in texts]
+    cuts = [cut_left if name == "WHERE" else cut for name in head]
+    lines = [_line(head, widths, cuts, lambda text: click.style(text, bold=True) if color else text)]
+    lines += [_line(row, widths, cuts, paint if color else str) for row in texts]
     return "\n".join(lines)
 
 
-def _line(row: Sequence[str], widths: Sequence[int], style: Any) -> str:
+def _line(row: Sequence[str], widths: Sequence[int], cuts: Sequence[Any], style: Any) -> str:
     parts = []
-    for text, size in zip(row, widths, strict=True):
-        short = cut(text, size)
+    for text, size, short_of in zip(row, widths, cuts, strict=True):
+        short = short_of(text, size)
         parts.append(style(short) + " " * (size - cells(short)))
     return "  ".join(parts).rstrip()
 
@@ -132,3 +142,11 @@ def aside() -> Iterator[None]:
         if kept is not None:
             os.dup2(kept, 1)
             os.close(kept)
+
+
+def seal() -> None:
+    """From now to the end of the process nothing more comes out of stdout."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # not a file, or stderr is closed
+        if sys.stdout.fileno() == 1:
+            sys.stdout.flush()
+            os.dup2(2, 1)

@@ -5,12 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from oneiric_hookspecs import OneiricError, nearest, specs
 
 from .context import Context
-from .errors import Told
 from .naming import NoSuch
 
-MISSING = 3
+
+class Required(OneiricError):
+    """Plugins that were required are not on: ``missing``."""
+
+    exit_code = 3
+
+    def __init__(self, missing: list[str], found: list[dict[str, Any]]) -> None:
+        there = {name: each for each in reversed(found) for name in (each["name"], each["distribution"]) if name}
+        said = [_state(there[name]) if name in there else f"{name} is not there" for name in missing]
+        near = [found for name in missing if name not in there and (found := nearest(name, there))]
+        super().__init__(f"required: {'; '.join(said)}", hint=f"did you mean {', '.join(near)}?" if near else None)
+        self.missing = tuple(missing)
+
+
+def _state(each: dict[str, Any]) -> str:
+    return f"{each['name']} is {each['state']}: {_why(each)}"
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -27,18 +42,16 @@ def command(ctx: click.Context, hooks: bool, slow: bool, require: tuple[str, ...
     context: Context = ctx.obj
     found = _plugins(context)
     on = {name for each in found if each["state"] == "on" for name in (each["name"], each["distribution"])}
-    wanted = [name for name in require if name not in on]
+    missing = [name for name in require if name not in on]
+    if missing:
+        raise Required(missing, found)
 
     def human(_: Any) -> str:
         if slow:
             return _slow(context, found)
         return _in_full(context, found) if hooks else _table(context, found)
 
-    context.show({"plugins": found, "missing": wanted}, "oneiric/plugins/1", human)
-    if wanted:
-        _refuse(context, wanted, found)
-    if context.options.strict and any(each["state"] == "failed" for each in found):
-        raise Told(MISSING)
+    context.show({"plugins": found}, "oneiric/plugins/1", human)
 
 
 @command.command("info")
@@ -74,7 +87,6 @@ def info(context: Context, name: str) -> None:
 
 
 def _plugins(context: Context) -> list[dict[str, Any]]:
-    strict, context.options.strict = context.options.strict, False  # they are shown first
     with context.assembled() as runtime:
         snapshot = runtime.snapshot
         candidates: dict[str, list[str]] = {}
@@ -82,13 +94,10 @@ def _plugins(context: Context) -> list[dict[str, Any]]:
             for record in snapshot.records(key):
                 candidates.setdefault(record.source.name, []).append(f"{key} {record.candidate.provider}")
         domains: dict[str, list[str]] = {}
-        from oneiric_hookspecs import specs
-
         for answer in runtime.hooks[specs.oneiric_domains].answers():
             if answer.value.name in snapshot.domains:
                 domains.setdefault(answer.plugin, []).append(answer.value.name)
         found = [_plugin(each, candidates.get(each.name, []), domains.get(each.name, [])) for each in runtime.hooks.plugins]
-    context.options.strict = strict
     return found
 
 
@@ -159,18 +168,3 @@ def _slow(context: Context, found: list[dict[str, Any]]) -> str:
         ["NAME", "IN", "MEASURED", "TOTAL", "LONGEST"],
         [[name, what, count, f"{total:.2f} ms", f"{longest:.2f} ms"] for total, name, what, count, longest in rows],
     )
-
-
-def _refuse(context: Context, wanted: list[str], found: list[dict[str, Any]]) -> None:
-    from oneiric_hookspecs import nearest
-
-    states = {name: each["state"] for each in reversed(found) for name in (each["name"], each["distribution"]) if name}
-    said = []
-    for name in wanted:
-        near = None if name in states else nearest(name, states)
-        said.append(f"{name} is {states[name]}" if name in states else f"{name} is not there" + (f", {near} is" if near else ""))
-    if context.options.json:
-        raise Told(MISSING)
-    word = click.style("error:", fg="red", bold=True) if context.color_err else "error:"
-    click.echo(f"{word} required: {'; '.join(said)}", err=True, color=context.color_err)
-    raise Told(MISSING)

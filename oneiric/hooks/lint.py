@@ -192,9 +192,8 @@ def _function(plugin: Any, attribute: str) -> Callable[..., Any] | None:
     """The function or bound method of that name; None for anything else."""
     static = inspect.getattr_static(plugin, attribute, None)
     if inspect.isclass(plugin) and isinstance(static, types.FunctionType):
-        return types.MethodType(
-            static, plugin
-        )  # only to be looked at: without ``self``, as an instance will have it
+        # Only to be looked at: without ``self``, as an instance will have it.
+        return types.MethodType(static, plugin)
     if isinstance(static, (types.FunctionType, types.MethodType, staticmethod, classmethod)):
         function: Callable[..., Any] = getattr(plugin, attribute)
         return function if isinstance(function, (types.FunctionType, types.MethodType)) else None

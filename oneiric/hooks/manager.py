@@ -253,6 +253,7 @@ class HookManager:
         targets: Iterable[str],
         *,
         origin: Origin = "application",
+        off: Mapping[str, str] | Iterable[str] = (),
         settings: Mapping[str, Any] | None = None,
         protected: bool = False,
         strict: bool = False,
@@ -260,8 +261,9 @@ class HookManager:
         """Import and register what *targets* name: ``pkg.mod`` or ``pkg.mod:attr``, each inside its own guard.
 
         Args:
-            targets: In the order of registration; the last is asked first.
+            targets: In the order of registration; the last is asked first.  One that is named twice counts once.
             origin: Where they come from.
+            off: Names to leave alone; as a mapping, with who says so.
             settings: Tables of settings, by plugin name.
             protected: Whether they refuse to be blocked.
             strict: Whether the first that fails ends it.
@@ -270,10 +272,15 @@ class HookManager:
         Raises:
             PluginError: One fails, and *strict*.
         """
-        return tuple(
-            self._guarded(PluginRecord(target, origin, target, protected=protected), settings, strict=strict)
-            for target in targets
-        )
+        not_these, records = switches(off, "off"), []
+        for target in dict.fromkeys(targets):
+            record = PluginRecord(target, origin, target, protected=protected)
+            said_off = not_these.get(alike(target))
+            if said_off is not None:
+                records.append(self._left_alone(record, "it is switched off", said_off))
+            else:
+                records.append(self._guarded(record, settings, strict=strict))
+        return tuple(records)
 
     def load_entry_points(
         self,

@@ -139,8 +139,7 @@ class Because:
     def __str__(self) -> str:
         ranked = self._ranked
         selection, winner = ranked.view.selection, ranked.winner
-        if winner is None:
-            return ""
+        assert winner is not None
         if selection is None:
             return "the only candidate" if len(ranked.pool) == 1 else self._apart(winner)
         chosen = f"selected by {selection.by}" + (f" ({selection.reason})" if selection.reason else "")
@@ -188,7 +187,7 @@ class _Ranked(Decision):
 
     @property
     def because(self) -> object:
-        return Because(self)
+        return "" if self.winner is None else Because(self)
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -274,5 +274,8 @@ def equal(one: Candidate | None, other: Candidate | None) -> bool:
     if one is other or one is None or other is None:
         return one is other
     return (
-        one == other and one.factory == other.factory and one.health == other.health and one.close == other.close
+        one == other
+        and one.factory == other.factory
+        and one.health == other.health
+        and one.close == other.close
     )

@@ -35,7 +35,8 @@ class Changed:
     @property
     def won(self) -> bool:
         """Whether another candidate wins, or one where there was none, or none where there was one."""
-        return not equal(self.before and self.before.winner, self.after and self.after.winner)
+        before = None if self.before is None else self.before.winner
+        return not equal(before, None if self.after is None else self.after.winner)
 
 
 class Snapshot:
@@ -160,7 +161,8 @@ class Snapshot:
 
     def everything(self) -> dict[Key, Shelf]:
         """What stood for each key at this revision, a dict of its own."""
-        # In C and without calling back, so no writer comes between; what it may have half done is told by revisions.
+        # Copied in C without calling back, so no writer comes between.  What a writer has half done is undone below: he
+        # sets aside what stood here before he begins.
         found = self.shelves.copy()
         if self.past is None:
             return found

@@ -119,7 +119,8 @@ class Runtime:
             found = domains.get(domain)
             return None if found is None else found.contract_of(name)
 
-        self._engine = Engine(self.hooks, self.registry, self._settings, contract_of)
+        engine = self._engine = Engine(self.hooks, self.registry, self._settings, contract_of)
+        engine.operations.settled = engine.promotion.settled = lambda slot: self._follow(engine, [slot.key])
         self._works = Works(self._engine.tasks)
         self._state = "running"
         try:
@@ -395,7 +396,7 @@ class Runtime:
         if provider is None:
             raise Empty(slot.key, because="nothing was bound before what is bound now")
         bad, spare = slot.bound, slot.spare
-        if slot.probation is not None and bad is not None and spare is not None:
+        if bad is not None and spare is not None and slot.probation is not None and slot.probation.generation is bad:
             operation = slot.probation.operation
             engine.promotion.roll_back(slot, operation, bad, f"{actor or 'somebody'} asked for it")
             self.registry.pin(slot.key, provider)
@@ -464,10 +465,16 @@ class Runtime:
             slot = engine.slots[key]
             bound = slot.bound
             if bound is None or slot.probation is not None:
-                continue
+                continue  # looked at again when that is settled
             policy = self._settings.lifecycle_of(key).auto_swap or bound.candidate.policies.auto_swap
-            winner = self.registry.snapshot.decide(Request(key)).winner
-            if policy == "off" or winner is None or winner.provider == bound.provider:
+            if policy == "off":
+                continue
+            snapshot = self.registry.snapshot
+            winner = snapshot.decide(Request(key)).winner
+            if (
+                winner is None
+                or engine.activator.fingerprint(winner, snapshot.source(winner)) == bound.fingerprint
+            ):
                 continue
             if policy == "on_idle" and bound.leases:
                 slot.pending = f"{winner.provider} would win, and is bound when nobody uses {bound.provider}"

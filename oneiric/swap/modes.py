@@ -17,6 +17,7 @@ from oneiric_hookspecs import (
     FactoryError,
     OneiricError,
     RolledBack,
+    RuntimeClosing,
     Source,
     SwapReport,
 )
@@ -24,7 +25,8 @@ from oneiric_hookspecs import (
 from oneiric.activation import Generation, Operation, Slot, Threads
 from oneiric.activation.holding import method
 from oneiric.activation.products import is_async
-from oneiric.tasks import outlast
+from oneiric.hooks.faults import said
+from oneiric.tasks import give_up, outlast
 
 from .needs import Met
 from .swapper import Swapper
@@ -48,7 +50,11 @@ class Modes:
         if mode == "in_place" and self._same(old, candidate, source) and not operation.want.reload:
             for each in met:
                 each.give_back()
-            return await self._in_place(slot, operation, old)
+            work = self._swapper.tasks.start(
+                self._in_place(slot, operation, old), f"{slot.key} is reconfigured"
+            )
+            await outlast(work)
+            return work.result()
         # Whatever happens to this task from here on, the gate opens again.
         work = self._swapper.tasks.start(
             self._exclusive(slot, operation, candidate, source, met, old), f"exclusive swap of {slot.key}"
@@ -88,26 +94,35 @@ class Modes:
         except BaseException:
             swapper.drop(slot, operation, new)
             raise
+        spare = slot.spare
+        if spare is not None:
+            # Nothing may be beside the new one, so there is no way back to the spare: what is bound is promoted now.
+            swapper.promotion.promote(slot, operation)
+        # Probation may have gone back while the factory was loaded.
+        old = slot.bound or old
         began = self._time()
         slot.gate = swapper.tasks.loop.create_future()
         slot.refusal = lambda: Draining(slot.key, because="it is being swapped, and the two cannot overlap")
         slot.current = None
         try:
-            operation.at("drain")
-            await self._gone(slot, operation, old)
             try:
+                operation.at("drain")
+                for each in (spare, old):
+                    if each is not None:
+                        await self._gone(slot, operation, each)
                 await swapper.raise_up(operation, new, None, factory)
                 swapper.before_commit(operation)
                 swapper.commit([(slot, new, None)], operation)
                 await swapper.confirm(operation, new, None)
                 operation.at("finalize")
-            except OneiricError as error:
+            except BaseException as error:
                 slot.current = None
                 await self._gone(slot, operation, new)
                 back = await self._bring_back(slot, operation, old)
                 raise self._told(slot, operation, new, error, back) from error
         finally:
-            slot.refusal = None
+            if swapper.closing is None:
+                slot.refusal = None
             slot.gate.set_result(None)
             slot.gate = None
         report = swapper.finalize(slot, operation, new, old, outcome="swapped")
@@ -126,17 +141,24 @@ class Modes:
     ) -> Generation | OneiricError:
         """Build the old candidate again, once; what serves again, or why it does not."""
         swapper = self._swapper
+        if old.gone is None:
+            slot.current = old  # it has not even begun to go
+            return old
         again = None
         try:
+            await self._gone(slot, operation, old)
+            if swapper.closing is not None:
+                raise RuntimeClosing(swapper.closing)
             met = await swapper.needs.meet(operation, old.candidate, {})
             again = swapper.activator.new(slot, old.candidate, old.source, met)
             await swapper.prepare(operation, again, None)
             swapper.before_commit(operation)
-        except OneiricError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the slot stays empty, and this is why
             if again is not None:
                 swapper.drop(slot, operation, again)
-            return error
+            return error if isinstance(error, OneiricError) else FactoryError(said(error))
         swapper.commit([(slot, again, None)], operation)
+        swapper.promotion.follow(slot, operation, old)
         return again
 
     def _told(
@@ -144,17 +166,21 @@ class Modes:
         slot: Slot,
         operation: Operation,
         new: Generation,
-        error: OneiricError,
+        error: BaseException,
         back: Generation | OneiricError,
-    ) -> OneiricError:
+    ) -> BaseException:
         """What to raise: *error* made users lose what served, and *back* is what became of it."""
-        reason = getattr(error, "reason", str(error))
+        reason = getattr(error, "reason", None) or said(error)
         if isinstance(back, Generation):
             slot.rollbacks += 1
             self._swapper.notices.rolled_back(slot, operation, new, back, reason)
+        else:
+            operation.serving = None
+        if isinstance(error, RuntimeClosing) or not isinstance(error, Exception):
+            return error
+        if isinstance(back, Generation):
             return RolledBack(slot.key, new.provider, reason, serving=back.provider, operation=operation.id)
         second = getattr(back, "reason", str(back))
-        operation.serving = None
         return FactoryError(f"{reason}; and what served before did not come up again: {second}")
 
     # --- in place ----------------------------------------------------------------------------------------------
@@ -207,7 +233,7 @@ class Modes:
         task = self._swapper.tasks.start(run(), f"reconfigure {generation!r}")
         await asyncio.wait({task}, timeout=seconds)
         if not task.done():
-            task.cancel()
+            await give_up(task, generation.limits.cancel_grace)
             raise ActivationTimeout(f"reconfigure took longer than {seconds:g} s")
         if task.cancelled():
             raise FactoryError("reconfigure cancelled itself")

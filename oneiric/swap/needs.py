@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from typing import Any
 
 import attrs
@@ -22,6 +23,7 @@ from oneiric_hookspecs import (
 )
 
 from oneiric.activation import Generation, Handle, Operation, Slot
+from oneiric.tasks import Tasks
 
 
 @attrs.define(eq=False)
@@ -72,6 +74,7 @@ class Needs:
     """Meets the needs of candidates.
 
     Args:
+        tasks: Where several are met at once.
         slot_of: The slot of a key.
         ensure: Makes sure that a slot has something bound.
         resolve: The candidate that would fill a key.
@@ -80,11 +83,13 @@ class Needs:
 
     def __init__(
         self,
+        tasks: Tasks,
         slot_of: Callable[[Key], Slot],
         ensure: Callable[[Slot, Operation], Awaitable[None]],
         resolve: Callable[[Key], Candidate],
         handle: Callable[[Key], Handle],
     ) -> None:
+        self._tasks = tasks
         self._slot_of, self._ensure, self._resolve, self._handle = slot_of, ensure, resolve, handle
 
     async def meet(
@@ -105,7 +110,10 @@ class Needs:
         self.refuse_circles(candidate)
         if len(candidate.needs) == 1:
             return [await self._meet(operation, candidate.needs[0], among)]
-        tasks = [asyncio.create_task(self._meet(operation, need, among)) for need in candidate.needs]
+        tasks = [
+            self._tasks.start(self._meet(operation, need, among), f"{candidate.key} needs {need.key}", copy_context())
+            for need in candidate.needs
+        ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             failed = next((task for task in tasks if task.done() and task.exception() is not None), None)
@@ -142,11 +150,12 @@ class Needs:
                     return met
                 generation.leases.discard(met)
                 generation.wake()
-        except (Reentrant, DependencyCycle):
-            raise
         except OneiricError as error:
             if need.optional:
+                # In a circle, too: who can do without goes first.
                 return Met(need, None)
+            if isinstance(error, Reentrant | DependencyCycle):
+                raise
             path = (operation.key, *(error.path if isinstance(error, DependencyFailed) else (need.key,)))
             reason = error.reason if isinstance(error, DependencyFailed) else str(error).splitlines()[0]
             bare = reason.removeprefix(f"{' -> '.join(map(str, path[1:]))}: ")

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from oneiric_hookspecs import (
+    ActivationError,
+    Busy,
     GateTimeout,
     Key,
     OneiricError,
@@ -22,6 +24,7 @@ from oneiric_hookspecs import (
 from oneiric_hookspecs.lifecycle import Cause
 
 from oneiric.activation import Generation, Operation, Slot, Want, current
+from oneiric.hooks.faults import said
 from oneiric.settings import Settings
 from oneiric.tasks import Tasks
 
@@ -32,7 +35,11 @@ _USE = Want()
 
 
 class Operations:
-    """Starts operations, one at a time in a slot."""
+    """Starts operations, one at a time in a slot.
+
+    Attributes:
+        settled: Called when an operation on a slot has come about; what was wanted meanwhile can be looked at.
+    """
 
     def __init__(
         self, tasks: Tasks, swapper: Swapper, modes: Modes, settings: Callable[[], Settings]
@@ -40,6 +47,7 @@ class Operations:
         self._tasks, self._swapper, self._modes, self._settings = tasks, swapper, modes, settings
         self._time = tasks.loop.time
         self._under_way: set[Operation] = set()
+        self.settled: Callable[[Slot], None] = lambda slot: None
 
     @property
     def closing(self) -> str | None:
@@ -68,8 +76,9 @@ class Operations:
         parent = self._parent()
         self._admit(slot, parent)
         operation = next((each for each in slot.flights if self._same(each, want)), None)
-        if operation is None:
-            operation = self._start(slot, want, cause, parent, actor=actor, timeout=timeout)
+        if operation is not None:
+            return await self._wait(operation, parent, timeout)
+        operation = self._start(slot, want, cause, parent, actor=actor, timeout=timeout)
         return await self._wait(operation, parent)
 
     async def ensure(self, slot: Slot, by: Operation | None = None) -> None:
@@ -104,19 +113,30 @@ class Operations:
             return
         now = self._time()
         slot.automatic[:] = [began for began in slot.automatic if began > now - 60]
-        limit = self._settings().lifecycle.auto_swaps_per_minute
+        limit = self._settings().lifecycle_of(slot.key).auto_swaps_per_minute
+        if slot.waiting is not None:
+            want = _both(slot.waiting[1], want)
+            slot.waiting[0].cancel()
+            slot.waiting = None
         if len(slot.automatic) >= limit:
             slot.pending = f"an automatic change waits: there were {limit} in the last minute"
             wait = slot.automatic[0] + 60 - now
-            self._tasks.loop.call_later(max(wait, 0.0) + 0.001, self.automatic, slot, want, cause)
+            later = self._tasks.loop.call_later(max(wait, 0.0) + 0.001, self._go_on, slot, cause)
+            slot.waiting = (later, want)
             return
-        for each in slot.flights:
+        for each in tuple(slot.flights):
             if self._may_supersede(slot, each):
+                want = _both(each.want, want)
                 each.superseded_by = cause
                 assert each.task is not None
                 each.task.cancel()
         slot.automatic.append(now)
-        self._start(slot, want, cause, None)
+        self._start(slot, want, cause, None, detached=True)
+
+    def _go_on(self, slot: Slot, cause: Cause) -> None:
+        assert slot.waiting is not None
+        want, slot.waiting = slot.waiting[1], None
+        self.automatic(slot, want, cause)
 
     def rebuild(self, slot: Slot, generation: Generation) -> None:
         """Build what is bound to *slot* anew, because something it was built from has changed."""
@@ -138,13 +158,15 @@ class Operations:
             raise Reentrant(path=[*keys[keys.index(slot.key) :], slot.key])
 
     def _same(self, operation: Operation, want: Want) -> bool:
-        return operation.want == want and not operation.committed and not operation.ending and not want.reload
+        if operation.many or operation.committed or operation.ending:
+            return False
+        return operation.want == want and not want.reload
 
     def _may_supersede(self, slot: Slot, operation: Operation) -> bool:
         """Whether a newer automatic change cancels *operation*; a working one only three times in a row."""
         if operation.done or operation.committed or operation.waiters:
             return False
-        if operation.cause not in ("dependency", "resolution", "settings", "stream"):
+        if not operation.detached or operation.ending:
             return False
         if not operation.working:
             return True
@@ -172,11 +194,13 @@ class Operations:
         *,
         actor: str = "",
         timeout: float | None = None,
+        detached: bool = False,
     ) -> Operation:
         deadline = None if timeout is None else self._time() + timeout
         operation = Operation(
             slot.key, cause, want, self._time, actor=actor, parent=parent, deadline=deadline
         )
+        operation.detached = detached
         operation.waits_for.update(each for each in slot.flights if not each.done)
         context = self._tasks.context.copy()
         context.run(current.set, operation)
@@ -188,10 +212,12 @@ class Operations:
         operation.task = self._tasks.start(work, f"{operation.id} {operation.cause} {operation.key}", context)
         self._under_way.add(operation)
 
-        def ended(_: object) -> None:
+        def ended(task: asyncio.Task[Any]) -> None:
             self._under_way.discard(operation)
             for slot in slots:
                 slot.flights.remove(operation)
+                if operation.committed and not task.cancelled() and task.exception() is None:
+                    self.settled(slot)
 
         operation.task.add_done_callback(ended)
         return operation
@@ -199,13 +225,20 @@ class Operations:
     async def _run(self, slot: Slot, operation: Operation) -> SwapReport:
         try:
             report = await self._swapper.run(slot, operation, self._modes.change)
-        except OneiricError as error:
+        except Exception as raised:
+            error = unforeseen(raised)
             self._swapper.failed(slot, operation, error)
-            raise
+            if operation.detached:
+                slot.pending = f"a change by itself ({operation.cause}) failed: {str(error).splitlines()[0]}"
+            if error is raised:
+                raise
+            raise error from raised
         slot.preempted = 0
         return report
 
-    async def _wait(self, operation: Operation, parent: Operation | None) -> SwapReport:
+    async def _wait(
+        self, operation: Operation, parent: Operation | None, timeout: float | None = None
+    ) -> SwapReport:
         task = operation.task
         assert task is not None
         operation.waiters += 1
@@ -213,12 +246,14 @@ class Operations:
             self._refuse_circle(operation, parent)
             if parent is not None:
                 parent.waits_for.add(operation)
-            await asyncio.wait({task})
+            await asyncio.wait({task}, timeout=timeout)
+            if not task.done():
+                raise Busy(operation.key, holder=repr(operation), seconds=timeout)
         finally:
             operation.waiters -= 1
             if parent is not None:
                 parent.waits_for.discard(operation)
-            if not operation.waiters and not operation.committed and not task.done():
+            if not operation.waiters and not operation.detached and not operation.committed and not task.done():
                 task.cancel()
         report: SwapReport = self.outcome(operation)
         return report
@@ -246,6 +281,17 @@ class Operations:
         if error is not None:
             raise error
         return task.result()
+
+
+def unforeseen(error: Exception) -> OneiricError:
+    """*error*, or where it is none of ours, what to say of it."""
+    return error if isinstance(error, OneiricError) else ActivationError(said(error))
+
+
+def _both(before: Want, after: Want) -> Want:
+    """What takes the place of two wishes of the runtime's own; neither is lost."""
+    provider = after.provider if after.provider == before.provider else None
+    return Want(provider, reload=before.reload or after.reload)
 
 
 def key_order(keys: Any) -> list[Key]:

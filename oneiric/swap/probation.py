@@ -20,7 +20,8 @@ class Probation:
     """Watches one generation until its probation is settled.
 
     Attributes:
-        operation: The one that bound the generation.
+        generation: What is on probation.
+        operation: The one that bound it.
         task: Ends when it is settled, one way or the other.
     """
 
@@ -34,7 +35,7 @@ class Probation:
         prober: Prober,
         judge: Hook[..., Verdict | None],
     ) -> None:
-        self._promotion, self._slot, self._generation = promotion, slot, generation
+        self._promotion, self._slot, self.generation = promotion, slot, generation
         self.operation = operation
         self._prober, self._judge, self._time = prober, judge, tasks.loop.time
         self._began = self._time()
@@ -46,17 +47,17 @@ class Probation:
 
     def stop(self) -> None:
         """Settled, or overtaken by another operation."""
-        self._generation.on_bad = None
+        self.generation.on_bad = None
         if asyncio.current_task() is not self.task:
             self.task.cancel()
 
     @property
     def remaining(self) -> float:
         """Seconds left."""
-        return max(0.0, self._began + self._generation.limits.probation - self._time())
+        return max(0.0, self._began + self.generation.limits.probation - self._time())
 
     async def _watch(self) -> None:
-        generation, every = self._generation, self._generation.limits.probe_interval
+        generation, every = self.generation, self.generation.limits.probe_interval
         next_probe = self._began + min(every, generation.limits.probation / 3)
         while True:
             now = self._time()
@@ -79,14 +80,14 @@ class Probation:
     def _settle(self) -> bool:
         signals = self._signals()
         try:
-            answer, _ = self._judge.decide(self.operation.view(), self._generation.view(), signals)
+            answer, _ = self._judge.decide(self.operation.view(), self.generation.view(), signals)
             verdict = None if answer is None else answer.value
             by = "" if answer is None else answer.plugin
         except OneiricError as error:
             # A judge that refuses to decide has not decided; time will.
             verdict, by = None, str(error)
         if verdict is ROLL_BACK:
-            self._promotion.roll_back(self._slot, self.operation, self._generation, _why(signals, by))
+            self._promotion.roll_back(self._slot, self.operation, self.generation, _why(signals, by))
             return True
         if verdict is PROMOTE or signals.remaining <= 0:
             self._promotion.promote(self._slot, self.operation)
@@ -99,9 +100,9 @@ class Probation:
             elapsed=self._time() - self._began,
             remaining=self.remaining,
             failed_probes=self._failed_probes,
-            leases=self._generation.ended - ended,
-            bad_leases=self._generation.bad - bad,
-            health=self._generation.health,
+            leases=self.generation.ended - ended,
+            bad_leases=self.generation.bad - bad,
+            health=self.generation.health,
         )
 
 

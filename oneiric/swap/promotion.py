@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -13,7 +14,8 @@ from oneiric.activation.holding import method
 from oneiric.activation.products import is_async
 from oneiric.health import Prober
 from oneiric.hooks import HookManager
-from oneiric.tasks import Tasks
+from oneiric.hooks.faults import said
+from oneiric.tasks import Tasks, give_up
 
 from .needs import Met
 from .notices import Notices
@@ -34,6 +36,9 @@ class Promotion:
     Args:
         slot_of: The slot of a generation.
         rebuild: What to do with one that was built from something that is no longer bound.
+
+    Attributes:
+        settled: Called when a probation has ended; what was wanted meanwhile can be looked at.
     """
 
     def __init__(
@@ -52,11 +57,13 @@ class Promotion:
         self._notices, self._quarantine = notices, quarantine
         self._slot_of, self._rebuild = slot_of, rebuild
         self._judge = hooks[specs.oneiric_rollback]
+        self.settled: Callable[[Slot], None] = lambda slot: None
         self._time = tasks.loop.time
 
     def settle(self, slot: Slot, operation: Operation, new: Generation, old: Generation | None) -> None:
         """The new one is bound for good: begin its probation, or promote it at once.  No await."""
         self._end_probation(slot)
+        self._catch_up(new)
         spare, slot.spare = slot.spare, None
         if old is not None and new.limits.probation > 0 and not old.retiring:
             # The spare is always the last *promoted* one: from A by B, never promoted, to C, it is A.
@@ -75,6 +82,7 @@ class Promotion:
         spare, slot.spare = slot.spare, None
         if spare is not None:
             self._promoted_over(slot, operation, spare)
+        self.settled(slot)
 
     def roll_back(self, slot: Slot, operation: Operation, bad: Generation, reason: str) -> None:
         """Bind the spare again, and leave the bad one out for a while.  No await before the switch is made."""
@@ -92,6 +100,8 @@ class Promotion:
         self._quarantine.put(bad, reason)
         self._notices.rolled_back(slot, operation, bad, spare, reason)
         self._retire(slot, operation, bad)
+        self._catch_up(spare)
+        self.settled(slot)
 
     def _end_probation(self, slot: Slot) -> None:
         probation, slot.probation = slot.probation, None
@@ -100,14 +110,28 @@ class Promotion:
 
     def _retire(self, slot: Slot, operation: Operation, generation: Generation) -> None:
         self._activator.retire(slot, generation, lambda end: self._notices.retired(slot, operation, end))
+        self.follow(slot, operation, generation)
 
     def _promoted_over(self, slot: Slot, operation: Operation, old: Generation) -> None:
         slot.previous = old.provider
-        dependents = tuple(old.dependents)
         self._retire(slot, operation, old)
-        for dependent in dependents:
+
+    # --- what was built from it ----------------------------------------------------------------------------------
+
+    def follow(self, slot: Slot, operation: Operation, old: Generation) -> None:
+        """Let what was built from *old*, which goes, be built from what is bound now, or be told of it."""
+        if operation.cause == "shutdown":
+            return
+        for dependent in tuple(old.dependents):
             if self._slot_of(dependent.key).bound is dependent:
                 self._follow(slot, dependent, old)
+
+    def _catch_up(self, dependent: Generation) -> None:
+        """*dependent* is bound now: what it was built from may have gone while it came up, or was a spare."""
+        gone = {each.generation for each in dependent.needs if each.generation is not None}
+        for old in gone:
+            if old.gone is not None:
+                self._follow(self._slot_of(old.key), dependent, old)
 
     def _follow(self, slot: Slot, dependent: Generation, old: Generation) -> None:
         """What *dependent* was built from is another one now."""
@@ -120,29 +144,42 @@ class Promotion:
 
     async def _notify(self, slot: Slot, dependent: Generation, met: Met) -> None:
         """Let *dependent* change over to what is bound now; if it cannot, it keeps the old one open."""
+        # A change that comes while it is being told is told after that.
+        while (new := slot.spare or slot.bound) is not None and new is not met.generation:
+            new.dependents.add(dependent)
+            refused = await self._tell(dependent, slot, new)
+            if refused or (dependent.gone is not None and dependent.gone.done()):
+                new.dependents.discard(dependent)
+                new.wake()
+                if refused:
+                    self._slot_of(dependent.key).pending = f"it still uses the {slot.key} from before: {refused}"
+                return
+            old, met.generation, met.value = met.generation, new, new.instance
+            if old is not None and all(each.generation is not old for each in dependent.needs):
+                old.dependents.discard(dependent)
+                old.wake()
+
+    async def _tell(self, dependent: Generation, slot: Slot, new: Generation) -> str:
+        """Call ``on_dependency_changed`` of *dependent*; why it does not change over, empty if it does."""
         told = method(dependent.instance, ("on_dependency_changed",))
-        new = slot.bound
-        if told is None or new is None:
+        if told is None:
+            return "it has no on_dependency_changed"
+        seconds = dependent.limits.create_timeout
+        task = self._tasks.start(self._call(told, slot, new, dependent), f"tell {dependent!r}")
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            await give_up(task, dependent.limits.cancel_grace)
+            return f"on_dependency_changed took longer than {seconds:g} s"
+        if task.cancelled():
+            return "on_dependency_changed cancelled itself"
+        error = task.exception()
+        return "" if error is None else f"on_dependency_changed raised {said(error)}"
+
+    async def _call(self, told: Callable[..., Any], slot: Slot, new: Generation, dependent: Generation) -> None:
+        if is_async(told):
+            await told(slot.key, new.instance)
             return
-        new.dependents.add(dependent)
-        try:
-            if is_async(told):
-                await told(slot.key, new.instance)
-            else:
-                instance = new.instance
-                answer = await self._threads.run(
-                    lambda: told(slot.key, instance), name=f"notify-{dependent.key}"
-                )
-                if inspect.isawaitable(answer):
-                    await answer
-        except Exception as error:  # noqa: BLE001 - the dependent's failure is the dependent's; it is shown there
-            new.dependents.discard(dependent)
-            new.wake()
-            self._slot_of(
-                dependent.key
-            ).pending = f"it still uses the {slot.key} from before: on_dependency_changed raised {type(error).__name__}: {error}"
-            return
-        old, met.generation, met.value = met.generation, new, new.instance
-        if old is not None and all(each.generation is not old for each in dependent.needs):
-            old.dependents.discard(dependent)
-            old.wake()
+        instance = new.instance
+        answer = await self._threads.run(lambda: told(slot.key, instance), name=f"notify-{dependent.key}")
+        if inspect.isawaitable(answer):
+            await answer

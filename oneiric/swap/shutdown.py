@@ -43,6 +43,8 @@ class Shutdown:
         await self._stop_operations(deadline)
         operation = Operation(Key("runtime", "close"), "shutdown", Want(), self._time)
         for slot in slots:
+            if slot.waiting is not None:
+                slot.waiting[0].cancel()
             if slot.spare is not None:
                 self._promotion.promote(slot, operation)
         ended: list[Retirement] = []

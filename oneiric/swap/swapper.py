@@ -44,6 +44,7 @@ from oneiric_hookspecs.lifecycle import Outcome
 from oneiric.activation import Activator, Cell, Generation, Operation, Slot, Switch
 from oneiric.health import Prober
 from oneiric.hooks import HookManager
+from oneiric.hooks.faults import said
 from oneiric.tasks import Tasks
 
 from .choosing import Choosing
@@ -191,7 +192,8 @@ class Swapper:
         await self.activator.start(operation, new, factory)
         operation.at("warm")
         new.enter("warming")
-        health = await self.prober.startup(new, operation.limit(new.limits.startup_timeout))
+        limit = operation.limit(new.limits.startup_timeout)
+        health = await self.prober.startup(new, limit, once=operation.want.accept_unhealthy)
         if not health.passes and not operation.want.accept_unhealthy:
             raise HealthRejected(health.reason or f"its health is {health.status}", health=health)
         operation.at("check")
@@ -257,7 +259,7 @@ class Swapper:
     ) -> BaseException:
         """What to raise when the confirming step failed by *error*, and the old one serves again."""
         slot.rollbacks += 1
-        reason = getattr(error, "reason", None) or f"{type(error).__name__}: {error}"
+        reason = getattr(error, "reason", None) or said(error)
         told = reason if isinstance(error, Exception) else "the operation was cancelled"
         self.notices.rolled_back(slot, operation, new, old, told)
         if not isinstance(error, Exception):
@@ -304,8 +306,7 @@ class Swapper:
         async def retired() -> Any:
             if old is None or old is new:
                 return None
-            probation = slot.probation
-            if probation is not None and slot.spare is old:
+            while slot.spare is old and (probation := slot.probation) is not None:
                 await asyncio.wait({probation.task})
             if old.gone is None:
                 return None

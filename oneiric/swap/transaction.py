@@ -15,7 +15,7 @@ from oneiric.tasks import Tasks
 
 from .modes import Modes
 from .needs import Met
-from .operations import Operations, key_order
+from .operations import Operations, key_order, unforeseen
 from .swapper import Swapper
 
 
@@ -58,6 +58,7 @@ class Transaction:
             operation.waits_for.update(each for each in slot.flights if not each.done)
             members.append(Member(slot, operation))
         lead = members[0].operation
+        lead.many = True
         # For whoever waits, joins or is in the way, the members are one operation.
         lead.waits_for.update(*(member.operation.waits_for for member in members))
         for member in members:
@@ -71,10 +72,13 @@ class Transaction:
     async def _all(self, members: list[Member], lead: Operation) -> list[SwapReport]:
         try:
             return await self._locked(members, lead)
-        except OneiricError as error:
+        except Exception as raised:
+            error = unforeseen(raised)
             for member in members:
                 self._swapper.failed(member.slot, member.operation, error)
-            raise
+            if error is raised:
+                raise
+            raise error from raised
 
     async def _locked(self, members: list[Member], lead: Operation) -> list[SwapReport]:
         swapper = self._swapper

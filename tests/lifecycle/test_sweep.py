@@ -220,7 +220,7 @@ async def old_exclusive_and_bad(world):
     await world.use(A)
 
 
-@scenario({A: "old"}, before=old_exclusive_and_bad)
+@scenario({A: "old|-"}, before=old_exclusive_and_bad)
 async def failing_exclusive(world):
     with pytest.raises(OneiricError):
         await world.swap(A, "bad")
@@ -258,6 +258,7 @@ async def failing_transaction(world):
 @scenario({A: "old|new|-"})
 async def close_in_the_middle(world):
     swapping = asyncio.create_task(world.swap(A, "new"))
+    swapping.add_done_callback(lambda task: task.cancelled() or task.exception())
     await world.turn(8)
     await world.runtime.close()
     with contextlib.suppress(OneiricError):
@@ -265,6 +266,7 @@ async def close_in_the_middle(world):
 
 
 CLOSING = ("close_in_the_middle",)
+WITHOUT_PLACES = ("rollback",)  # one assignment
 
 
 async def play(scenario, cut=None, at=None, fault=None):
@@ -361,10 +363,6 @@ def test_cut_after_every_step(name, cut, run):
     assert steps > 3
 
 
-class Unexpected(Exception):
-    """An error that is nobody's."""
-
-
 ERRORS = [lambda: FactoryError("planted"), lambda: ZeroDivisionError("planted"), lambda: MemoryError("planted")]
 
 
@@ -375,7 +373,7 @@ def test_raise_at_every_place(name, error, run):
 
     async def main():
         _, _, places = await play(SCENARIOS[name], fault=("nowhere", error))
-        assert len(set(places)) > 3
+        assert len(set(places)) > 3 or name in WITHOUT_PLACES
         problems = []
         for place in dict.fromkeys(places):
             for nth in range(1, places.count(place) + 1):

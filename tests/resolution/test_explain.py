@@ -4,7 +4,16 @@ import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oneiric_hookspecs import Candidate, Key, Markers, NoCandidate, Request, Selection, SelectionUnsatisfied, Source
+from oneiric_hookspecs import (
+    Candidate,
+    Key,
+    Markers,
+    NoCandidate,
+    Request,
+    Selection,
+    SelectionUnsatisfied,
+    Source,
+)
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KEY = Key.of("adapter", "cache")
@@ -20,7 +29,10 @@ def candidate(provider="redis", **more):
 
 def said(registry, request=None):
     decision = registry.snapshot.decide(request or Request(KEY))
-    return [(row.candidate.provider, row.standing, row.tier, row.reason, row.would_win_if) for row in decision.rows]
+    return [
+        (row.candidate.provider, row.standing, row.tier, row.reason, row.would_win_if)
+        for row in decision.rows
+    ]
 
 
 def test_the_only_candidate(registry):
@@ -185,7 +197,13 @@ def test_a_selecting_plugin(new_registry):
 
     assert said(registry)[:2] == [
         ("memory", "selected", "selection", "selected by lab (nearest region)", ""),
-        ("redis", "shadowed", "selection", "not memory, which is selected by lab", "a pin or selection of redis"),
+        (
+            "redis",
+            "shadowed",
+            "selection",
+            "not memory, which is selected by lab",
+            "a pin or selection of redis",
+        ),
     ]
     assert asked == [["memory", "redis"]]
 
@@ -235,7 +253,10 @@ def test_left_out(new_registry, facts, reason, remedy):
     decision = registry.snapshot.decide(request)
     assert decision.winner is None
     assert isinstance(decision.error, NoCandidate)
-    assert str(decision.error).splitlines() == ["no candidate fills adapter:cache", f"  left out: redis: {reason}"]
+    assert str(decision.error).splitlines() == [
+        "no candidate fills adapter:cache",
+        f"  left out: redis: {reason}",
+    ]
     assert decision.error.decision is decision
 
 
@@ -286,6 +307,8 @@ def test_quarantine(registry):
     )
     assert registry.snapshot.resolve(*KEY).version == "1"
     assert registry.snapshot.quarantine(KEY) == {("app", "redis", "2"): "rolled back at noon"}
+
+    assert registry.quarantine(KEY, ("app", "redis", "2"), "rolled back at noon").after is registry.snapshot
 
     registry.release(KEY, ("app", "redis", "2"))
     assert registry.snapshot.resolve(*KEY).version == "2"
@@ -348,8 +371,10 @@ def test_a_selection_that_is_left_out(registry):
         registry.snapshot.resolve(*KEY)
 
     assert str(caught.value).splitlines() == [
-        "adapter:cache is set to provider 'redis' by a pin, and that is left out: "
-        "eligibility: in quarantine: rolled back at noon",
+        (
+            "adapter:cache is set to provider 'redis' by a pin, and that is left out: "
+            "eligibility: in quarantine: rolled back at noon"
+        ),
         "  registered: memory, redis",
     ]
     assert caught.value.because == "eligibility: in quarantine: rolled back at noon"
@@ -399,17 +424,26 @@ def test_nobody_at_all(registry):
     with pytest.raises(NoCandidate) as caught:
         registry.snapshot.resolve("adapter", "cahce")
 
-    assert str(caught.value).splitlines() == ["no candidate fills adapter:cahce", "  did you mean adapter:cache?"]
+    assert str(caught.value).splitlines() == [
+        "no candidate fills adapter:cahce",
+        "  did you mean adapter:cache?",
+    ]
     assert registry.snapshot.decide(Request(Key.of("service", "shop"))).rows == ()
 
 
 def test_nobody_at_all_among_many(registry):
     """In a large registry the nearest is found among those that look alike."""
-    registry.register(APP, *[Candidate(Key.of("adapter", f"part-{number}"), "p", connect) for number in range(3000)])
+    registry.register(
+        APP, *[Candidate(Key.of("adapter", f"part-{number}"), "p", connect) for number in range(3000)]
+    )
     registry.register(APP, candidate())
 
-    assert "did you mean adapter:cache?" in str(registry.snapshot.decide(Request(Key.of("adapter", "cach"))).error)
-    assert "did you mean adapter:cache?" in str(registry.snapshot.decide(Request(Key.of("adaptr", "cache"))).error)
+    assert "did you mean adapter:cache?" in str(
+        registry.snapshot.decide(Request(Key.of("adapter", "cach"))).error
+    )
+    assert "did you mean adapter:cache?" in str(
+        registry.snapshot.decide(Request(Key.of("adaptr", "cache"))).error
+    )
     assert "did you mean" in str(registry.snapshot.decide(Request(Key.of("adapter", "part-30000"))).error)
     assert "registered: " in str(registry.snapshot.decide(Request(Key.of("q", "z"))).error)
 

@@ -201,7 +201,9 @@ def test_a_replaced_identity_keeps_its_place_among_many(registry):
 
 def test_a_lower_version_declared_later_does_not_win(registry):
     """Of one provider in one source the higher version wins, and versions are no texts."""
-    registry.replace(Source("app"), [candidate(version="1.10"), candidate("memory"), candidate(version="1.9")])
+    registry.replace(
+        Source("app"), [candidate(version="1.10"), candidate("memory"), candidate(version="1.9")]
+    )
 
     order = [(each.candidate.provider, each.candidate.version) for each in registry.snapshot.records(KEY)]
     assert order == [("memory", None), ("redis", "1.9"), ("redis", "1.10")]

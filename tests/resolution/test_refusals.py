@@ -89,6 +89,9 @@ def line(function):
 
 OFFER = "a factory gets: settings, artifact, and its needs (none); "
 
+SIGNED = signed(lambda **more: None, "size")
+MADE = type("Made", (), {"__init__": Pool.__init__, "__module__": "nowhere"})
+
 UNFILLABLE = [
     (
         candidate(factory=stranger),
@@ -103,8 +106,10 @@ UNFILLABLE = [
     (
         candidate(factory=with_need, needs=[Need(Key.of("adapter", "db2"))]),
         f"its factory with_need requires 'db', which nobody can fill ({line(with_need)})",
-        "did you mean db2?\n  a factory gets: settings, artifact, and its needs (db2); "
-        "declare a Need named db, or give db a default",
+        (
+            "did you mean db2?\n  a factory gets: settings, artifact, and its needs (db2); "
+            "declare a Need named db, or give db a default"
+        ),
     ),
     (
         candidate(factory=with_settings),
@@ -147,20 +152,21 @@ UNFILLABLE = [
         OFFER + "declare a Need named url, or give url a default",
     ),
     (
-        candidate(factory=signed(lambda **more: None, "size")),
-        "its factory signed",
+        candidate(factory=SIGNED),
+        f"its factory <lambda> requires 'size', which nobody can fill ({line(SIGNED)})",
+        OFFER + "declare a Need named size, or give size a default",
+    ),
+    (
+        candidate(factory=MADE),
+        "its factory Made requires 'size', which nobody can fill",
         OFFER + "declare a Need named size, or give size a default",
     ),
 ]
-UNFILLABLE[-1] = (
-    UNFILLABLE[-1][0],
-    f"its factory {UNFILLABLE[-1][0].factory.__qualname__} requires 'size', which nobody can fill "
-    f"({line(UNFILLABLE[-1][0].factory)})",
-    UNFILLABLE[-1][2],
+
+
+@pytest.mark.parametrize(
+    ("bad", "what", "hint"), UNFILLABLE, ids=lambda each: getattr(each, "provider", None) and ""
 )
-
-
-@pytest.mark.parametrize(("bad", "what", "hint"), UNFILLABLE, ids=lambda each: getattr(each, "provider", None) and "")
 def test_a_parameter_that_nobody_can_fill(registry, bad, what, hint):
     """While its author is looking, with the file and line, and every time."""
     for _ in range(2):
@@ -223,7 +229,11 @@ def test_a_code_object_is_no_signature(registry):
 def test_many_factories_are_looked_at(registry):
     """What is remembered about factories does not grow for ever, and forgetting changes nothing."""
     registry.replace(
-        APP, [candidate(f"p{number}", type(f"T{number}", (), {"__init__": Unneeding.__init__})) for number in range(5000)]
+        APP,
+        [
+            candidate(f"p{number}", type(f"T{number}", (), {"__init__": Unneeding.__init__}))
+            for number in range(5000)
+        ],
     )
 
     assert len(registry.snapshot.records(KEY)) == 5000
@@ -353,11 +363,13 @@ def test_a_source_that_is_none(registry):
 )
 def test_orders_are_about_keys(registry, call):
     """A text is never taken for a key."""
-    assert refused(call, registry) == "'adapter:cache' is not a Key\n  write Key.of(\"adapter\", \"cache\")"
+    assert refused(call, registry) == '\'adapter:cache\' is not a Key\n  write Key.of("adapter", "cache")'
 
 
 def test_on_missing_is_one_of_two_words(registry):
-    assert refused(registry.select, {}, on_missing="ignore") == "on_missing is error or fallback, found 'ignore'"
+    assert (
+        refused(registry.select, {}, on_missing="ignore") == "on_missing is error or fallback, found 'ignore'"
+    )
 
 
 def test_a_second_domain_of_a_name(registry):
@@ -368,7 +380,9 @@ def test_a_second_domain_of_a_name(registry):
     )
     assert "of the name services" in refused(registry.add_domains, [Domain("server", "services")])
     assert "of the name adapters" in refused(registry.add_domains, [Domain("adapters", "adapterses")])
-    assert "of the name events" in refused(registry.add_domains, [Domain("event", "events"), Domain("ev", "events")])
+    assert "of the name events" in refused(
+        registry.add_domains, [Domain("event", "events"), Domain("ev", "events")]
+    )
     assert refused(registry.add_domains, ["event"]) == "'event' is not a Domain"
     assert list(registry.snapshot.domains) == ["adapter", "service"]
 
@@ -386,7 +400,9 @@ def test_what_if_is_refused_alike(registry):
     """What could not be registered cannot be supposed."""
     registry.register(PLUGIN, candidate())
 
-    assert "which nobody can fill" in refused(registry.snapshot.what_if, add=(APP, [candidate(factory=stranger)]))
+    assert "which nobody can fill" in refused(
+        registry.snapshot.what_if, add=(APP, [candidate(factory=stranger)])
+    )
     assert "is registered already" in refused(registry.snapshot.what_if, add=(Source("shop"), []))
 
 

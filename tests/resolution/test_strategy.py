@@ -39,7 +39,9 @@ def candidate(provider="redis", **more):
 
 
 def told(decision):
-    return [(row.candidate.provider, row.standing, row.tier, row.reason, row.source.name) for row in decision.rows]
+    return [
+        (row.candidate.provider, row.standing, row.tier, row.reason, row.source.name) for row in decision.rows
+    ]
 
 
 def fill(registry):
@@ -102,7 +104,10 @@ def test_a_row_that_contradicts_the_winner_is_not_kept(new_registry):
 
     @hookimpl
     def oneiric_resolve(request, candidates):
-        rows = (Row(candidates[0], "selected", "plugin", "I"), Row(candidates[1], "selected", "plugin", "no, I"))
+        rows = (
+            Row(candidates[0], "selected", "plugin", "I"),
+            Row(candidates[1], "selected", "plugin", "no, I"),
+        )
         return Decision(request, candidates[0], "straws", rows)
 
     registry = new_registry(oneiric_resolve)
@@ -199,7 +204,11 @@ def test_a_strategy_may_refuse(new_registry):
     assert (decision.winner, str(decision.error)) == (None, "not on a Sunday")
     assert decision.error.decision is decision
     assert refusal.decision is None
-    assert [row[:2] for row in told(decision)] == [("redis", "shadowed"), ("memory", "shadowed"), ("disk", "excluded")]
+    assert [row[:2] for row in told(decision)] == [
+        ("redis", "shadowed"),
+        ("memory", "shadowed"),
+        ("disk", "excluded"),
+    ]
     with pytest.raises(ResolutionError, match="not on a Sunday") as caught:
         snapshot.resolve(*KEY)
     assert caught.value is not decision.error
@@ -311,8 +320,47 @@ def test_a_judge_that_fails_leaves_out(new_registry):
     decision = fill(new_registry(oneiric_check_eligible)).decide(Request(KEY))
 
     assert decision.winner.provider == "memory"
-    assert [row.reason for row in decision.rows if row.candidate.provider == "redis"][0].startswith("lab: ")
-    assert "no calendar" in decision.rows[2].reason or "no calendar" in decision.rows[1].reason
+    reason = next(row.reason for row in decision.rows if row.candidate.provider == "redis")
+    assert reason.startswith("lab: ")
+    assert "no calendar" in reason
+
+
+def test_a_judge_sees_who_declared_what(new_registry):
+    """A view tells the source of every candidate of the key, and the identity under which it is known."""
+    seen = {}
+
+    @hookimpl
+    def oneiric_check_eligible(candidate, view):
+        seen[candidate.provider] = (
+            view.source(candidate).name,
+            view.identity(candidate),
+            view.priority(candidate),
+        )
+        assert sorted(view.sources) == sorted(map(id, mine))
+        assert len(view.sources) == 2
+        assert view.sources[id(candidate)].name == seen[candidate.provider][0]
+
+    registry = new_registry(oneiric_check_eligible, stack_order={"shop": 4})
+    mine = [candidate(version="1"), candidate("memory", priority=2)]
+    registry.register(APP, mine[0])
+    registry.register(Source("shop"), mine[1])
+    assert registry.snapshot.resolve(*KEY).provider == "memory"
+
+    assert seen == {
+        "redis": ("app", ("app", "redis", "1"), 0),
+        "memory": ("shop", ("shop", "memory", None), 2),
+    }
+
+
+def test_precedence_alone():
+    """The plugin answers by the contract, whoever asks."""
+    nobody = precedence.oneiric_resolve(Request(KEY), (), View(7))
+    assert (nobody.winner, nobody.because, nobody.rows, nobody.revision) == (None, "", (), 7)
+
+    one = candidate()
+    decision = precedence.oneiric_resolve(Request(KEY), [one], View())
+    assert (decision.winner, str(decision.because)) == (one, "the only candidate")
+    assert (decision.error, decision.by, decision.faults) == (None, "", ())
 
 
 def test_without_judges_everybody_is_considered(new_registry):

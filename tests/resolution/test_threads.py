@@ -43,7 +43,10 @@ def test_a_hundred_threads(registry):
         def work():
             source, dice = Source(name), random.Random(name)
             for step in range(1, steps):
-                each = [Candidate(key, name, connect, priority=dice.randrange(3), version=str(step)) for key in KEYS]
+                each = [
+                    Candidate(key, name, connect, priority=dice.randrange(3), version=str(step))
+                    for key in KEYS
+                ]
                 if dice.random() < 0.2:
                     registry.withdraw(name)
                 elif dice.random() < 0.5:

@@ -1,0 +1,99 @@
+"""``oneiric demo``: the main job, on a real project in a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from oneiric.cli.context import Context
+from oneiric.cli.errors import Told
+
+BROKEN = 1
+
+
+@click.command("demo")
+@click.option("--clients", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many work at once.")
+@click.option("--swaps", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many under load.")
+@click.option("--seconds", default=3.0, show_default=True, type=click.FloatRange(0, 3600), help="What those are spread over.")
+@click.option("--keep", metavar="DIR", help="Make the project in DIR, and leave it there.")
+@click.pass_obj
+def command(context: Context, clients: int, swaps: int, seconds: float, keep: str | None) -> None:
+    """See it work: swaps under load, a refusal, a rollback.
+
+    In a project of its own, with a settings file and a plugin: clients work on adapter:cache without pause while it is
+    swapped, while candidates that are no good are refused, and while one that turns bad is rolled back.  Exits with 0
+    if every promise was kept, with 1 and a sentence for each that was not.
+    """
+    figures = _played(context, clients, swaps, seconds, keep)
+    context.show(figures, "oneiric/demo/1", lambda _: _ending(context, figures))
+    if figures["broken"]:
+        raise Told(BROKEN)
+
+
+def _played(context: Context, clients: int, swaps: int, seconds: float, keep: str | None) -> dict[str, Any]:
+    from oneiric.assembly import assemble
+    from oneiric.settings import load
+
+    from .narrator import Narrator
+    from .project import PLUGIN, project
+    from .story import Size, Story
+
+    narrator = Narrator(context)
+    try:
+        with context.quiet_for_json(), project(keep) as folder:
+            # What the user's own environment says is not about this project.
+            settings = load(folder / "oneiric.toml", environ={})
+            if keep is None:
+                narrator.begin("A runtime from a settings file and a plugin, in a temporary folder (--keep DIR keeps it)")
+            else:
+                narrator.begin(f"A runtime from {folder / 'oneiric.toml'}, which stays there")
+            options = context.options
+            with context.quiet():
+                runtime = assemble(settings, off=options.off, load_plugins=options.plugins, strict=True)
+            narrator.listen(PLUGIN)
+            figures = asyncio.run(Story(runtime, narrator, Size(clients, swaps, seconds)).play())
+    finally:
+        narrator.close()
+    return {**figures, "project": None if keep is None else str(folder), "scenes": narrator.scenes}
+
+
+def _ending(context: Context, figures: dict[str, Any]) -> str:
+    made, closed = figures["instances_made"], figures["instances_closed"]
+    latency = figures["latency"]
+    calm, busy = latency["without_swaps"], latency["with_swaps"]
+    rows: list[tuple[str, str, str]] = [
+        ("calls", f"{figures['calls']:,}", f"by {figures['clients']} clients"),
+        ("calls failed by a swap", f"{figures['failed_calls']:,}", _kept(figures["failed_calls"] == 0)),
+        ("calls failed by the bad provider", f"{figures['bad_provider_calls']:,}", "before probation saw it"),
+        ("swaps", f"{figures['swaps']:,}", ""),
+        ("rollbacks", f"{figures['rollbacks']:,}", ""),
+        ("refused", f"{figures['refused']:,}", ""),
+        ("instances made, closed", f"{made:,}, {closed:,}", _kept(made == closed)),
+        ("used after close", f"{figures['used_after_close']:,}", _kept(figures["used_after_close"] == 0)),
+        ("p50 of a call", _ms(calm["p50_ms"]), f"{_ms(busy['p50_ms'])} while a swap was under way"),
+        ("p99 of a call", _ms(calm["p99_ms"]), f"{_ms(busy['p99_ms'])} while a swap was under way"),
+        ("took", f"{figures['seconds']:.1f} s", ""),
+    ]
+    names, values = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)
+    lines = [f"{name:<{names}}  {value:>{values}}  {context.paint(note)}".rstrip() for name, value, note in rows]
+    if figures["broken"]:
+        verdict = [f"{context.paint('broken')}: {each}" for each in figures["broken"]]
+    else:
+        verdict = [
+            f"{context.paint('kept')}: every promise: no call failed because of a swap, what was no good was refused or",
+            "rolled back while the one before it served, and every instance was closed, once",
+        ]
+    where = [] if figures["project"] is None else ["", f"look around: oneiric -c {figures['project']}/oneiric.toml list"]
+    return "\n".join(["", *lines, "", *verdict, *where])
+
+
+def _kept(yes: bool) -> str:
+    return "kept" if yes else "broken"
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f} ms" if value >= 0.1 else f"{value * 1000:.1f} us"
