@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+import crowds
 import hooking
 import lookups
 import registering
@@ -17,15 +18,14 @@ import starting
 import swapping
 import using
 from harness import LONG, SHORT, Pace
-from table import Result, Row, as_json, rendered
+from lines import Result, Row, Skip
+from table import as_json, rendered
 
 ROWS: dict[str, Row] = {
     row.name: row
-    for module in (lookups, registering, hooking, using, swapping, starting)
+    for module in (lookups, registering, hooking, using, swapping, crowds, starting)
     for row in module.ROWS
 }
-
-
 
 
 def run(rows: Iterable[Row], pace: Pace) -> Iterator[Result]:
@@ -34,8 +34,8 @@ def run(rows: Iterable[Row], pace: Pace) -> Iterator[Result]:
         _progress(row.name)
         try:
             result = Result(row, tuple(row.measure(pace)))
-        except ModuleNotFoundError as error:
-            result = Result(row, skipped=f"{error.name} is not there")
+        except Skip as reason:
+            result = Result(row, skipped=str(reason))
         _progress("")
         yield result
 
@@ -46,10 +46,16 @@ def _progress(word: str) -> None:
         sys.stderr.flush()
 
 
-def main(arguments: Sequence[str] | None = None, *, rows: dict[str, Row] = ROWS, pace: Pace | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, *, rows: dict[str, Row] = ROWS, pace: Pace | None = None
+) -> int:
     """Measure and print; the exit status."""
-    parser = argparse.ArgumentParser("benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="fewer rounds, smaller numbers, limits three times as wide")
+    parser = argparse.ArgumentParser(
+        "benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--short", action="store_true", help="fewer rounds, smaller numbers, limits three times as wide"
+    )
     parser.add_argument("--json", action="store_true", help="one object; times in seconds")
     parser.add_argument("rows", metavar="ROW", nargs="*", help=f"which ones; there are {', '.join(rows)}")
     options = parser.parse_args(arguments)

@@ -157,5 +157,5 @@ def _compiled(define: str, statement: str, per: int, names: Mapping[str, Any]) -
         f"{textwrap.indent(textwrap.dedent(statement).strip(), ' ' * 8)}\n"
         f"    return (_time() - _began) * _number / ({per} * max(1, _number // {per}))\n"
     )
-    exec(compile(text, f"<sample {statement!r}>", "exec"), namespace)  # noqa: S102 - as timeit does it
+    exec(compile(text, f"<sample {statement!r}>", "exec"), namespace)  # as timeit does it
     return namespace["sample"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import peers
 from harness import Pace, race, repeat
+from lines import Line, Row, seconds
 from oneiric_hookspecs import decides, hookimpl, observes
-from table import Line, Row, seconds
 
 from oneiric import HookManager
 
@@ -60,7 +60,10 @@ def _ask_all(functions: list[Callable[..., Any]]) -> Callable[..., Any]:
 
 def hooks(pace: Pace) -> Iterator[Line]:
     """A sync hook is called whose implementations do nothing.  Plain: a function that calls a list of functions."""
-    for form, spec, plain in (("tells", oneiric_bench_told, _tell_all), ("asks", oneiric_bench_decided, _ask_all)):
+    for form, spec, plain in (
+        ("tells", oneiric_bench_told, _tell_all),
+        ("asks", oneiric_bench_decided, _ask_all),
+    ):
         for count, must in _LIMITS.items():
             plugins = [Plugin() for _ in range(count)]
             functions = [getattr(plugin, spec.name) for plugin in plugins]

@@ -11,14 +11,14 @@ from typing import Any
 
 import peers
 from harness import Pace, Sample, race, repeat, timed
+from lines import Line, Row, ratio, seconds
 from oneiric_hookspecs import Candidate, Key
-from table import Line, Row, ratio, seconds
 
 from oneiric import assemble
 from oneiric.registry import Snapshot
 
 _DOMAIN = "adapter"
-_LOOKED_UP = 1000  # keys a loop looks up, in a random order; of 100,000 that is more than any cache of the machine holds
+_LOOKED_UP = 1000  # keys that a loop looks up, in a random order
 
 
 def snapshot(keys: int, candidates: int = 1) -> Snapshot:
@@ -40,24 +40,29 @@ def some(keys: int) -> list[tuple[str, str]]:
     return [(_DOMAIN, f"name{number}") for number in numbers]
 
 
-
 def resolve(pace: Pace) -> Iterator[Line]:
     """The winner of a key by domain and name, warm; keys in a random order.  Plain: a hit in a dict of as many keys.
-    Flat: the ratios of the largest and of the smallest number, divided."""
+    Flat: the ratios of the largest and of the smallest number, divided.
+    """
     found = {}
     for keys, candidates in ((10, 1), (1000, 1), (100_000, 1), (1000, 100)):
         looked_up = some(keys)
         ours = snapshot(keys, candidates)
-        plain = _dict_of(keys)
+        plain = dict_of(keys)
         for domain, name in looked_up:
             ours.resolve(domain, name)
         others, absent = peers.asked(peers.lookups(looked_up) if (keys, candidates) == (1000, 1) else {})
         per = len(looked_up)
         times = race(
             {
-                "plain": repeat("for domain, name in keys: plain[domain, name]", per, keys=looked_up, plain=plain),
+                "plain": repeat(
+                    "for domain, name in keys: plain[domain, name]", per, keys=looked_up, plain=plain
+                ),
                 "ours": repeat(
-                    "for domain, name in keys: resolve(domain, name)", per, keys=looked_up, resolve=ours.resolve
+                    "for domain, name in keys: resolve(domain, name)",
+                    per,
+                    keys=looked_up,
+                    resolve=ours.resolve,
                 ),
                 **others,
             },
@@ -74,7 +79,8 @@ def _of(keys: int, candidates: int) -> str:
     return f"{keys:,} keys" + (f" of {candidates} candidates" if candidates > 1 else "")
 
 
-def _dict_of(keys: int) -> dict[tuple[str, str], object]:
+def dict_of(keys: int) -> dict[tuple[str, str], object]:
+    """The plain-Python limit of looking up: a dict with so many keys."""
     return {(_DOMAIN, f"name{number}"): object() for number in range(keys)}
 
 
@@ -85,7 +91,9 @@ def resolve_threads(pace: Pace) -> Iterator[Line]:
     for domain, name in looked_up:
         ours.resolve(domain, name)
     per = len(looked_up)
-    single = repeat("for domain, name in keys: resolve(domain, name)", per, keys=looked_up, resolve=ours.resolve)
+    single = repeat(
+        "for domain, name in keys: resolve(domain, name)", per, keys=looked_up, resolve=ours.resolve
+    )
     times = race({"plain": single, "ours": in_threads(single, 8, per)}, pace)
     yield ratio("8 threads to 1", times, 1.2)
 
@@ -115,7 +123,8 @@ def in_threads(sample: Sample, count: int, per: int) -> Sample:
 
 def resolve_first(pace: Pace) -> Iterator[Line]:
     """The tenth candidate of a key is registered, and the key resolved for the first time after it.  Plain: a row is
-    appended to nine others, and the highest by priority, level and place is put into a dict and read from it."""
+    appended to nine others, and the highest by priority, level and place is put into a dict and read from it.
+    """
     key = Key(_DOMAIN, "cache")
     candidates = [Candidate(key, f"provider{which}", object, priority=which) for which in range(10)]
     runtime = assemble({}, environment=False)
@@ -137,14 +146,19 @@ def resolve_first(pace: Pace) -> Iterator[Line]:
     rows.pop()
     runtime.withdraw(provider="provider9")
     times = race(
-        {"plain": timed(plain, rows.pop), "ours": timed(ours, lambda: runtime.withdraw(provider="provider9"))}, pace
+        {
+            "plain": timed(plain, rows.pop),
+            "ours": timed(ours, lambda: runtime.withdraw(provider="provider9")),
+        },
+        pace,
     )
     yield ratio("10th candidate and first resolve", times, 5.0)
 
 
 def explain(pace: Pace) -> Iterator[Line]:
     """The decision about a key of 10 candidates that has just changed: a row for each, its sentence made when it is
-    read."""
+    read.
+    """
     runtime = assemble({}, environment=False)
     key = Key(_DOMAIN, "cache")
     runtime.register(*(Candidate(key, f"provider{which}", object, priority=which) for which in range(10)))

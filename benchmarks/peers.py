@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from harness import Sample, repeat
-from table import Line
-
 import attrs
+from harness import Sample, repeat
+from lines import Line
 
 
 def asked(makers: Mapping[str, Callable[[], Sample]]) -> tuple[dict[str, Sample], dict[str, str]]:
@@ -46,7 +45,11 @@ def lookups(keys: Sequence[tuple[str, str]]) -> dict[str, Callable[[], Sample]]:
             registry.register((), domain, name, object())
         names = [name for _, name in keys]
         return repeat(
-            "for name in names: lookup((), domain, name)", len(keys), names=names, lookup=registry.lookup, domain=domain
+            "for name in names: lookup((), domain, name)",
+            len(keys),
+            names=names,
+            lookup=registry.lookup,
+            domain=domain,
         )
 
     def svcs() -> Sample:
@@ -147,7 +150,7 @@ def stevedore_scan(group: str, folder: str) -> Sample:
     """Stevedore's cache of entry points, warm, read from a file of *folder* as a new process does."""
     from stevedore import _cache
 
-    class Cache(_cache.Cache):  # type: ignore[misc, name-defined]
+    class Cache(_cache.Cache):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self._dir = folder

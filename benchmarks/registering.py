@@ -11,8 +11,8 @@ from typing import Any
 
 import peers
 from harness import Pace, Sample, in_bulk, race, timed
+from lines import Line, Row, ratio
 from oneiric_hookspecs import Candidate, Key
-from table import Line, Row, ratio
 
 from oneiric import assemble
 
@@ -50,7 +50,8 @@ def _registering(make: Callable[[], list[Candidate]], count: int) -> Sample:
 def register(pace: Pace) -> Iterator[Line]:
     """Candidates are made, validated and registered in bulk, a key each.  Plain: a name is matched and a factory
     tested for being callable, and a tuple appended to a list in a dict.  Linear: seconds a candidate, of the largest
-    and of the smallest number, divided."""
+    and of the smallest number, divided.
+    """
     each: list[float] = []
     for count in (10_000, 100_000) if pace.short else (10_000, 100_000, 1_000_000):
         names = _names(count)

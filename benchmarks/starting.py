@@ -9,13 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from time import perf_counter
 
 import peers
 from harness import Pace, Sample, race, repeat
-from table import Line, Row, above, ratio
+from lines import Line, Row, Skip, above, ratio
 
 _HEAVY = ("httpx", "cryptography", "cattrs", "opentelemetry")
 _CLICK = """
@@ -30,11 +31,18 @@ main()
 _BYTECODE = tempfile.TemporaryDirectory(prefix="oneiric-bench-bytecode-")
 
 
-def process(code: str, *arguments: str, environment: dict[str, str] | None = None, cwd: str | None = None) -> Sample:
+def process(
+    code: str, *arguments: str, environment: dict[str, str] | None = None, cwd: str | None = None
+) -> Sample:
     """A sample that runs ``python -c code arguments``, and requires that it goes well."""
     command = [sys.executable, "-c", code, *arguments]
     # Bytecode is cached, as that of installed packages is, even where the surroundings forbid it in the source tree.
-    variables = {**os.environ, "PYTHONPYCACHEPREFIX": _BYTECODE.name, "PYTHONDONTWRITEBYTECODE": "", **(environment or {})}
+    variables = {
+        **os.environ,
+        "PYTHONPYCACHEPREFIX": _BYTECODE.name,
+        "PYTHONDONTWRITEBYTECODE": "",
+        **(environment or {}),
+    }
 
     def run(number: int) -> float:
         began = perf_counter()
@@ -53,21 +61,23 @@ def imports(pace: Pace) -> Iterator[Line]:
         "ours": process("import oneiric"),
         "from": process("from oneiric import assemble"),
         "assembled": process("from oneiric import assemble; assemble({})"),
-        "pluggy": process("import pluggy"),
     }
-    absent = {}
-    if importlib.util.find_spec("zope.interface" if importlib.util.find_spec("zope") else "zope") is None:
-        absent["zope.interface"] = "zope is not installed"
-    else:
-        contenders["zope.interface"] = process("import zope.interface")
-    times = race(contenders, once)
+    others, absent = peers.asked({name: partial(_importing, name) for name in ("pluggy", "zope.interface")})
+    times = race(contenders | others, once)
     mine = {name: each for name, each in times.items() if name not in ("from", "assembled")}
     yield peers.without(above("import oneiric", mine, 0.015), absent)
     yield above("from oneiric import assemble", {"plain": times["plain"], "ours": times["from"]}, 0.090)
     yield above("and assemble({})", {"plain": times["plain"], "ours": times["assembled"]}, None)
     code = f"from oneiric import assemble; import sys; print(*(name for name in {_HEAVY} if name in sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     yield Line(f"{', '.join(_HEAVY)} loaded", len(loaded), "", 0, exact=True)
+
+
+def _importing(name: str) -> Sample:
+    importlib.import_module(name)
+    return process(f"import {name}")
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -86,7 +96,9 @@ def installed(distributions: int, kits: int) -> Iterator[Path]:
                 (info / "entry_points.txt").write_text(f"[oneiric]\nkit{number} = bench_kit{number}\n")
                 (folder / f"bench_kit{number}.py").write_text(_KIT.format(number=number))
             else:
-                (info / "entry_points.txt").write_text(f"[console_scripts]\nkit{number} = bench_kit{number}:main\n")
+                (info / "entry_points.txt").write_text(
+                    f"[console_scripts]\nkit{number} = bench_kit{number}:main\n"
+                )
         yield folder
 
 
@@ -101,9 +113,10 @@ def oneiric_candidates():
 
 def commands(pace: Pace) -> Iterator[Line]:
     """``oneiric --help`` and ``oneiric list`` with 20 kits installed, in new processes.  Plain: a program of one click
-    group and one command that prints a line."""
+    group and one command that prints a line.
+    """
     if importlib.util.find_spec("oneiric.cli") is None:
-        raise ModuleNotFoundError("no command line yet", name="oneiric.cli")
+        raise Skip("there is no oneiric.cli")
     once = Pace(pace.rounds, 0.0, pace.short, pace.margin)
     with installed(20, 20) as folder:
         paths = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
@@ -126,7 +139,8 @@ def commands(pace: Pace) -> Iterator[Line]:
 
 def entry_points(pace: Pace) -> Iterator[Line]:
     """The kits among 200 distributions are found, with their names and versions; nothing of them is imported.  Plain:
-    ``importlib.metadata.entry_points``."""
+    ``importlib.metadata.entry_points``.
+    """
     from oneiric.hooks.loading import installed as find
 
     with installed(200, 20) as folder:

@@ -1,111 +1,18 @@
-"""What was measured, what it is held against, and how that is printed."""
+"""The table: for people in 100 columns, for machines as one object."""
 
 from __future__ import annotations
 
 import os
 import platform
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import attrs
 from harness import Pace, Times
+from lines import Line, Result
 
 WIDTH = 100
 _UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
-
-
-@attrs.frozen
-class Line:
-    """One thing measured.
-
-    Args:
-        case: What.
-        figure: What is held against the limit.
-        unit: Of the figure: ``×``, ``s``, ``B``, or empty for a number of things.
-        must: The limit; None for a figure that is only shown.
-        ours: What it took; None where time was not measured.
-        plain: What the plain-Python limit took, in the same turns.
-        peers: What others took, by name; a text is the reason why one was not asked.
-        exact: Whether it is the same on every machine, however busy.
-    """
-
-    case: str
-    figure: float
-    unit: str
-    must: float | None
-    ours: Times | None = None
-    plain: Times | None = None
-    peers: Mapping[str, Times | str] = attrs.field(factory=dict)
-    exact: bool = False
-
-    def met(self, pace: Pace) -> bool:
-        """Whether the figure is within the limit, with the margin of *pace*."""
-        return self.must is None or self.figure <= self.must * (1.0 if self.exact else pace.margin)
-
-    @property
-    def verdict(self) -> str:
-        """Met or missed, and by how much."""
-        if self.must is None:
-            return ""
-        word = "met" if self.figure <= self.must else "missed"
-        if not self.must:
-            return word
-        return f"{word}, {abs(self.figure / self.must - 1):.0%} {'under' if word == 'met' else 'over'}"
-
-
-def ratio(case: str, times: Mapping[str, Times], must: float | None, **more: Any) -> Line:
-    """The times of ``ours`` held against those of ``plain``; whoever else ran is a peer."""
-    ours, plain = times["ours"], times["plain"]
-    return Line(case, ours.best / plain.best, "×", must, ours, plain, **_with_peers(times, more))
-
-
-def seconds(case: str, times: Mapping[str, Times], must: float | None, **more: Any) -> Line:
-    """The times of ``ours``, held against an absolute limit in seconds."""
-    ours = times["ours"]
-    return Line(case, ours.best, "s", must, ours, times.get("plain"), **_with_peers(times, more))
-
-
-def above(case: str, times: Mapping[str, Times], must: float | None, **more: Any) -> Line:
-    """By how many seconds the times of ``ours`` are above those of ``plain``."""
-    ours, plain = times["ours"], times["plain"]
-    return Line(case, ours.best - plain.best, "s", must, ours, plain, **_with_peers(times, more))
-
-
-def _with_peers(times: Mapping[str, Times], more: dict[str, Any]) -> dict[str, Any]:
-    ran = {name: each for name, each in times.items() if name not in ("ours", "plain")}
-    return {**more, "peers": {**ran, **more.get("peers", {})}}
-
-
-@attrs.frozen
-class Row:
-    """A group of lines, measured together.
-
-    Args:
-        name: Its word on the command line.
-        measure: Measures it; its docstring says what, and what the plain-Python limit is.
-    """
-
-    name: str
-    measure: Callable[[Pace], Iterable[Line]]
-
-    @property
-    def about(self) -> str:
-        """What is measured, and against what."""
-        return " ".join((self.measure.__doc__ or "").split())
-
-
-@attrs.frozen
-class Result:
-    """What came of one row: its lines, or why it was skipped."""
-
-    row: Row
-    lines: tuple[Line, ...] = ()
-    skipped: str = ""
-
-    def met(self, pace: Pace) -> bool:
-        """Whether every line is within its limit."""
-        return all(line.met(pace) for line in self.lines)
 
 
 def header(pace: Pace) -> str:
@@ -131,7 +38,9 @@ def rendered(results: Iterable[Result], pace: Pace) -> Iterator[str]:
             absent |= {name: reason for name, reason in line.peers.items() if isinstance(reason, str)}
     if absent:
         yield ""
-        yield from textwrap.wrap(f"Not compared: {'; '.join(f'{name} ({why})' for name, why in absent.items())}", WIDTH)
+        yield from textwrap.wrap(
+            f"Not compared: {'; '.join(f'{name} ({why})' for name, why in absent.items())}", WIDTH
+        )
 
 
 def _rendered(line: Line, pace: Pace) -> Iterator[str]:
@@ -147,7 +56,9 @@ def _rendered(line: Line, pace: Pace) -> Iterator[str]:
     ran = {name: times for name, times in line.peers.items() if isinstance(times, Times)}
     if ran:
         compared = [f"{name} {shown(_compared(line, times), line.unit)}" for name, times in ran.items()]
-        yield from textwrap.wrap(", ".join(compared), WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        yield from textwrap.wrap(
+            ", ".join(compared), WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6
+        )
 
 
 def _compared(line: Line, times: Times) -> float:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import peers
 from harness import Pace, Sample, race, repeat, repeat_async
+from lines import Line, Row, ratio, seconds
+from lookups import dict_of, some
 from oneiric_hookspecs import Candidate, Key
-from table import Line, Row, ratio, seconds
 
 from oneiric import Runtime, assemble
 
@@ -34,12 +34,13 @@ def bound(runner: asyncio.Runner) -> Runtime:
 
 
 def handle(pace: Pace) -> Iterator[Line]:
-    """``with handle() as c``, a lease that may be taken in any thread.  Plain: a hit in a dict, by domain and name."""
+    """A lease is taken from a handle, and given back.  Plain: as for ``resolve``, a hit in a dict."""
     with asyncio.Runner() as runner:
         runtime = bound(runner)
-        plain: dict[tuple[str, str], Any] = {("adapter", f"name{number}"): Cache() for number in range(1000)}
-        keys = list(plain)
-        looking_up = repeat("for domain, name in keys: plain[domain, name]", len(keys), keys=keys, plain=plain)
+        keys = some(1000)
+        looking_up = repeat(
+            "for domain, name in keys: plain[domain, name]", len(keys), keys=keys, plain=dict_of(1000)
+        )
         leasing, lease = "with handle() as c: pass", runtime.handle("adapter", "bench")
         others, absent = peers.asked(peers.containers())
         contenders = {"plain": looking_up, "ours": repeat_async(runner, leasing, handle=lease)}
@@ -71,14 +72,15 @@ class _Nothing:
 
 
 def use(pace: Pace) -> Iterator[Line]:
-    """``async with runtime.use(domain, name)`` of a key that is bound.  Plain: an async context manager that does
-    nothing."""
+    """The same with ``async with runtime.use(domain, name)``.  Plain: an async context manager that does nothing."""
     with asyncio.Runner() as runner:
         runtime = bound(runner)
         times = race(
             {
                 "plain": repeat_async(runner, "async with nothing() as c: pass", nothing=_Nothing),
-                "ours": repeat_async(runner, 'async with use("adapter", "bench") as c: pass', use=runtime.use),
+                "ours": repeat_async(
+                    runner, 'async with use("adapter", "bench") as c: pass', use=runtime.use
+                ),
             },
             pace,
         )

@@ -145,14 +145,6 @@ def _refuse_failed(records: Iterable[PluginRecord]) -> None:
 
 def _bind(runtime: Runtime, hooks: HookManager, registry: Registry) -> None:
     """Hold the settings against what is plugged in, and make their selections."""
-    snapshot = registry.snapshot
-    candidates = [record.candidate for key in snapshot.keys() for record in snapshot.records(key)]
-    absent = {
-        record.name: f"{record.state}: {record.reason}" if record.state == "failed" else record.state
-        for record in hooks.plugins
-        if record.state != "on"
-    }
-    takes = [record.name for record in hooks.plugins if hasattr(record.plugin, "Settings")]
-    bound = runtime.settings.bind(snapshot.domains.values(), candidates, plugins=takes, tolerate=absent)
+    bound = runtime.bind(runtime.settings)
     runtime.adopt(attrs.evolve(bound, warnings=(*bound.warnings, *_unknown_plugins(hooks, bound))))
     registry.select(bound.selections(), bound.resolver.on_missing)

@@ -60,6 +60,9 @@ def _short(answer: object) -> str:
     return shown if len(shown) <= 40 else shown[:37] + "..."
 
 
+_NO_CHECK = Health("ok", "it has no check")
+
+
 class Prober:
     """Asks generations for their health.
 
@@ -85,25 +88,32 @@ class Prober:
 
         Two probes of one generation are never under way together; the second waits for the first.
         """
+        began = self._time()
+        call = self._check_of(generation, kind)
+        if call is None or isinstance(call, Health):
+            health = call or _NO_CHECK
+            generation.health = Health(health.status, health.reason, health.details, began, 0.0, kind)
+            return generation.health
         async with self._room:
             while (asking := generation.probing) is not None:
                 await asyncio.wait({asking}, timeout=seconds + generation.limits.cancel_grace)
                 if not asking.done():
                     self._asked(generation, asking)  # it does not end, and is not waited for again
             began = self._time()
-            health = await self._ask(generation, kind, seconds)
+            health = await self._ask(generation, call, seconds)
         now = self._time()
         health = attrs.evolve(health, kind=kind, observed_at=now, latency=now - began)
         generation.health = health
         return health
 
-    async def _ask(self, generation: Generation, kind: Kind, seconds: float) -> Health:
+    def _check_of(self, generation: Generation, kind: Kind) -> Callable[[], Any] | Health | None:
+        """What to call, if anything; a prober that fails is a health that has failed."""
         try:
-            call = self._hook(generation.view(), kind)
-        except Exception as error:  # noqa: BLE001 - a failing prober is a failing health
+            return self._hook(generation.view(), kind)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is why nobody knows how well it is
             return Health("failed", said(error))
-        if call is None:
-            return Health("ok", "it has no check")
+
+    async def _ask(self, generation: Generation, call: Callable[[], Any], seconds: float) -> Health:
         task = self._tasks.start(self._call(generation, call), f"probe {generation!r}")
         generation.probing = task
         task.add_done_callback(lambda _: self._asked(generation, task))
@@ -136,8 +146,8 @@ class Prober:
         """Ask until it passes, at most *seconds* long, or *once*; the last answer.  Never raises but when cancelled."""
         deadline = self._time() + seconds
         while True:
-            left = deadline - self._time()
-            health = await self.probe(generation, "startup", max(min(left, 5.0), 0.001))
+            # Time has passed while it slept.
+            health = await self.probe(generation, "startup", max(min(deadline - self._time(), 5.0), 0.001))
             left = deadline - self._time()
             if health.passes or left <= 0 or once:
                 return health

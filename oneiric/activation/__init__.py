@@ -2,7 +2,7 @@
 
 from .activator import Activator
 from .closing import Closing
-from .generation import Fingerprint, Generation
+from .generation import Fingerprint, Generation, fingerprint_of
 from .holding import Owners
 from .lease import Handle, Lease, TracedLease, TracedUse, Use
 from .operation import Operation, Want, current
@@ -27,4 +27,5 @@ __all__ = [
     "Use",
     "Want",
     "current",
+    "fingerprint_of",
 ]

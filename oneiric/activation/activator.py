@@ -26,7 +26,7 @@ from oneiric.settings import Settings
 from oneiric.tasks import Tasks
 
 from .closing import Closing
-from .generation import Fingerprint, Generation
+from .generation import Fingerprint, Generation, fingerprint_of
 from .holding import Owners
 from .hosting import Hosting
 from .operation import Operation
@@ -82,10 +82,21 @@ class Activator:
         written = self._written.get(what)
         if written is None:
             written = self._written[what] = self.settings.written(*what)
-        return (source.name, candidate.provider, candidate.version, written)
+        return fingerprint_of(candidate, source, written)
 
-    def new(self, slot: Slot, candidate: Candidate, source: Source, needs: list[Any]) -> Generation:
-        """A generation that owns *needs* and is not up yet; from here on it has to be retired."""
+    def new(
+        self,
+        slot: Slot,
+        candidate: Candidate,
+        source: Source,
+        needs: list[Any],
+        *,
+        like: Generation | None = None,
+    ) -> Generation:
+        """A generation that owns *needs* and is not up yet; from here on it has to be retired.
+
+        It is to be built from what is written now; or *like* another one, from what that was built from.
+        """
         loop = self._tasks.loop
         limits = self.settings.lifecycle_of(slot.key)
         generation = Generation(
@@ -93,7 +104,7 @@ class Activator:
             next(slot.numbers),
             candidate,
             source,
-            self.fingerprint(candidate, source),
+            self.fingerprint(candidate, source) if like is None else like.fingerprint,
             limits,
             loop,
             loop.time,
@@ -104,7 +115,9 @@ class Activator:
         slot.alive.append(generation)
         return generation
 
-    async def load(self, operation: Operation, generation: Generation) -> Callable[..., Any]:
+    async def load(
+        self, operation: Operation, generation: Generation, *, like: Generation | None = None
+    ) -> Callable[..., Any]:
         """Check the candidate, load its factory, structure its settings.  Nothing has been built yet.
 
         Raises:
@@ -117,11 +130,7 @@ class Activator:
             objections = await self._check(operation.view(), candidate)
             if objections:
                 raise Vetoed(objections[0].reason, plugin=objections[0].plugin, objections=objections)
-        try:
-            generation.settings = self.settings.of(candidate)
-        except SettingsError as error:
-            more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
-            raise Permanent(f"its settings do not fit: {error.problems[0]}{more}") from error
+        generation.settings = self.settings_of(candidate) if like is None else like.settings
         try:
             if isinstance(candidate.factory, str):
                 # Importing may take long, and may hang.
@@ -141,6 +150,18 @@ class Activator:
                 f"nobody loads the factory {candidate.factory!r}", hint="oneiric hooks oneiric_load"
             )
         return factory  # type: ignore[no-any-return]
+
+    def settings_of(self, candidate: Candidate) -> Any:
+        """The settings of *candidate* as they are written now.
+
+        Raises:
+            Permanent: They do not fit.
+        """
+        try:
+            return self.settings.of(candidate)
+        except SettingsError as error:
+            more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
+            raise Permanent(f"its settings do not fit: {error.problems[0]}{more}") from error
 
     async def start(self, operation: Operation, generation: Generation, factory: Callable[..., Any]) -> None:
         """Make the product and start it.
@@ -166,13 +187,15 @@ class Activator:
             generation.host = self._tasks.start(
                 self._hosting.live(generation, build, self._contract_of(*key)),
                 f"host {key}#{generation.number}",
-                context=copy_context(),
-            )
-            generation.host.add_done_callback(
-                lambda _: generation.fail(FactoryError("its task ended before it began"))
+                copy_context(),
+                generation.never_began,
             )
             limit = operation.limit(generation.limits.create_timeout)
-            await self._in_time(_wait(generation.started), limit, "making and starting it")
+            timer = self._tasks.loop.call_later(limit, generation.took_too_long, limit)
+            try:
+                await generation.started
+            finally:
+                timer.cancel()
 
     async def _in_time(self, waiting: Any, seconds: float, doing: str) -> Any:
         scope = asyncio.timeout(seconds)
@@ -195,7 +218,3 @@ class Activator:
             told(retirement)
 
         self.closing.retire(generation, gone, bounded=bounded)
-
-
-async def _wait(future: asyncio.Future[None]) -> None:
-    await future

@@ -135,7 +135,9 @@ class Closing:
             if generation.leases or generation.dependents:
                 bounded = generation.leases or generation.hurry
                 await asyncio.wait({generation.wakeup}, timeout=left if bounded and left > 0 else None)
-        return tuple(sorted(lease.held_by for lease in tuple(generation.leases)))
+        holders = [lease.held_by for lease in tuple(generation.leases)]
+        holders += [f"{each.key}, which was built from it" for each in generation.dependents]
+        return tuple(sorted(holders))
 
     async def _close(self, generation: Generation) -> tuple[str, str]:
         generation.enter("closing")
@@ -218,11 +220,9 @@ class Closing:
         """A product came, or will not come, after its generation was given up.  Close it."""
         if error is None and product is not None and generation.holding is None:
             generation.holding, _ = self._owners.take(product)
-        if generation.gone is None:
-            self.retire(generation)
-        elif generation.gone.done():
+        if generation.gone is not None and generation.gone.done():
             self._tasks.start(self._close_late(generation), f"close {generation!r}, late")
-        # Else it is being closed now, and what has come is seen there.
+        # Else it is being closed, or whoever gave it up is about to do so, and what has come is seen there.
 
     async def _close_late(self, generation: Generation) -> None:
         ending, _ = await self._close_product(generation)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from oneiric_hookspecs import Candidate, Health, Key, Retirement, Source
+from oneiric_hookspecs import ActivationTimeout, Candidate, FactoryError, Health, Key, Retirement, Source
 from oneiric_hookspecs import Generation as GenerationView
 
 if TYPE_CHECKING:
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 #: Source, provider, version, and the settings as written: equal means there is nothing to do.
 Fingerprint = tuple[str, str, str | None, str]
+
+
+def fingerprint_of(candidate: Candidate, source: Source, written: str) -> Fingerprint:
+    """The fingerprint of *candidate*, declared by *source*, with settings as *written*."""
+    return (source.name, candidate.provider, candidate.version, written)
 
 
 class Generation:
@@ -140,6 +145,16 @@ class Generation:
         if not self.started.done():
             self.started.set_exception(error)
             self.started.exception()  # whoever waits gets it; if nobody does any more, it has been seen
+
+    def never_began(self, _: object) -> None:
+        """Its task has ended; if it was cancelled before its first step, nobody else says so."""
+        if not self.started.done():
+            self.fail(FactoryError("its task ended before it began"))
+
+    def took_too_long(self, seconds: float) -> None:
+        """It is not up after *seconds*."""
+        if not self.started.done():
+            self.fail(ActivationTimeout(f"making and starting it took longer than {seconds:g} s"))
 
     def spoil(self) -> None:
         """A lease ended by an exception.  From any thread."""

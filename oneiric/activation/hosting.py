@@ -14,6 +14,8 @@ from typing import Any
 
 from oneiric_hookspecs import ActivationError, Build, FactoryError, OneiricError
 
+from oneiric.hooks.faults import said
+
 from .generation import Generation
 from .holding import Holding, Owners, method
 from .products import as_product, is_async, where_to
@@ -149,8 +151,8 @@ def _name(generation: Generation) -> str:
 
 
 def _told(error: BaseException) -> ActivationError:
-    told = FactoryError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-    if isinstance(error, RuntimeError) and "no running event loop" in str(error):
+    told = FactoryError(said(error))
+    if isinstance(error, RuntimeError) and "no running event loop" in told.reason:
         told.hint = 'it wants the loop: make the factory async, or build it with Build(mode="inline")'
     told.__cause__ = error
     return told

@@ -11,7 +11,7 @@ import asyncio
 import threading
 import traceback
 import warnings
-from asyncio import current_task
+from asyncio import _get_running_loop, current_task
 from threading import get_ident
 from types import TracebackType
 from typing import Any
@@ -51,13 +51,8 @@ class Lease:
                 break
             self._withdraw(generation)
         self.generation: Generation = generation
-        thread = get_ident()
-        self.holder = thread
-        if thread == self._thread:
-            try:
-                self.holder = current_task() or thread
-            except RuntimeError:
-                pass  # on the loop's thread, while the loop does not run
+        loop = _get_running_loop()  # None in a thread without one, and on the loop's own while it does not run
+        self.holder = get_ident() if loop is None else current_task(loop) or get_ident()
         return generation.instance
 
     def __exit__(

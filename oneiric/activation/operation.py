@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import attrs
-from oneiric_hookspecs import ActivationError, Key, OneiricError
+from oneiric_hookspecs import ActivationError, Candidate, Key, OneiricError, Source
 from oneiric_hookspecs import Operation as OperationView
 from oneiric_hookspecs.lifecycle import Cause
 
@@ -48,6 +48,7 @@ class Operation:
         committed: Whether the switch has been made.
         many: Whether it is about several slots, and its result several reports.
         detached: Whether it goes on without waiters: a change of the runtime's own.
+        chosen: The candidate it is about with its source, after the snapshot on which that was decided.
         marks: When each step began, on the runtime's clock.
     """
 
@@ -55,6 +56,7 @@ class Operation:
         "_time",
         "actor",
         "cause",
+        "chosen",
         "committed",
         "deadline",
         "detached",
@@ -90,6 +92,7 @@ class Operation:
         self.step = ""
         self.provider = ""
         self.serving: str | None = None
+        self.chosen: tuple[object, tuple[Candidate, Source]] | None = None
         self.marks: list[tuple[str, float]] = []
         self.task: asyncio.Task[Any] | None = None
         self.waiters = 0
@@ -128,10 +131,11 @@ class Operation:
     def steps(self) -> dict[str, float]:
         """Milliseconds by step, in order; of a step that was gone through twice, the sum."""
         spent: dict[str, float] = {}
-        ends = [*(began for _, began in self.marks[1:]), self._time()]
-        for (step, began), ended in zip(self.marks, ends, strict=True):
+        ended = self._time()
+        for step, began in reversed(self.marks):
             spent[step] = spent.get(step, 0.0) + (ended - began) * 1000
-        return spent
+            ended = began
+        return dict(reversed(spent.items()))
 
     def limit(self, seconds: float) -> float:
         """*seconds*, or what is left until the deadline, whichever is less."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
+from types import FunctionType
 from typing import Any, cast
 
 from oneiric_hookspecs import Build
@@ -12,6 +13,8 @@ from oneiric_hookspecs import Build
 
 def is_async(call: Callable[..., Any]) -> bool:
     """Whether calling *call* gives a coroutine: coroutine functions, their partials, and objects with such a call."""
+    if call.__class__ is FunctionType:
+        return bool(call.__code__.co_flags & inspect.CO_COROUTINE) or inspect.iscoroutinefunction(call)
     while isinstance(call, functools.partial):
         call = call.func
     if inspect.iscoroutinefunction(call):

@@ -63,7 +63,7 @@ class Threads:
     @property
     def outstanding(self) -> tuple[str, ...]:
         """Names of the calls that have not come back."""
-        return tuple(sorted(job.name for job in self._jobs))
+        return tuple(sorted(job.name for job in tuple(self._jobs)))  # from any thread
 
     @property
     def hung(self) -> int:
@@ -107,7 +107,9 @@ class Threads:
                 raise
             try:
                 return await job.future
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as raised:
+                if job.future.done() and not job.future.cancelled() and job.future.exception() is raised:
+                    raise  # the call's own: nobody has given it up
                 job.abandoned = True
                 # The result may have been delivered in the very step in which the cancellation came.
                 if job.future.done() and not job.future.cancelled():

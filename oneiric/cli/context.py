@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
-import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -51,13 +52,16 @@ class Context:
 
     @contextlib.contextmanager
     def assembled(self) -> Iterator[Runtime]:
-        """A runtime of the settings and plugins, not started.  What anybody prints in the block goes to stderr.
+        """A runtime of the settings and plugins, not started.
+
+        What anybody prints in the block goes to stderr, and what is shown in it is written at its end.
 
         Raises:
-            OneiricError: The settings are not valid; a plugin fails, with ``--strict``; or one to be left out is not there.
+            OneiricError: The settings are not valid; a plugin fails, and it is ``--strict``; or one that is to be left
+                out is not there.
         """
         with self.quiet():
-            runtime = self._assemble(strict=self.options.strict)
+            runtime = self._assemble()
             try:
                 self._warn_of(runtime)
                 yield runtime
@@ -66,43 +70,55 @@ class Context:
 
     @contextlib.asynccontextmanager
     async def host(self) -> AsyncIterator[Host]:
-        """A started runtime of the settings and plugins, closed at the end.  With ``--json`` what is printed goes to stderr."""
+        """A started runtime of the settings and plugins, closed at the end.
+
+        With ``--json``, what anybody prints in the block goes to stderr.
+        """
         with contextlib.ExitStack() as stack:
             loading = stack.enter_context(contextlib.ExitStack())
             loading.enter_context(self.quiet())
             if self.options.json:
                 stack.push(loading.pop_all())
             with loading:
-                runtime = self._assemble(strict=self.options.strict)
+                runtime = self._assemble()
             self._warn_of(runtime)
             async with runtime:
                 yield runtime
 
-    def _assemble(self, *, strict: bool) -> Runtime:
-        from oneiric.assembly import assemble
-
+    def _assemble(self) -> Runtime:
         self._log()
-        settings = self.settings
-        _importable(settings)
-        options = self.options
-        runtime = assemble(settings, off=options.off, load_plugins=options.plugins, strict=strict)
-        for name, near in runtime.hooks.unknown(options.off).items():
+        with no_collecting():
+            from oneiric.assembly import assemble
+
+            settings = self.settings
+            _importable(settings)
+            options = self.options
+            runtime = assemble(settings, off=options.off, load_plugins=options.plugins)
+        hooks = runtime.hooks
+        for name, near in hooks.unknown(options.off).items():
             from .naming import NoSuch
 
-            runtime.hooks.close()
-            raise NoSuch("plugin", name, [near] if near else [record.name for record in runtime.hooks.plugins])
+            there = [near] if near else [record.name for record in hooks.plugins]
+            hooks.close()
+            raise NoSuch("plugin", name, there)
+        failed = next((record for record in hooks.plugins if record.state == "failed"), None)
+        if options.strict and failed is not None:
+            from .failures import Failure
+
+            hooks.close()
+            raise Failure.of(failed).error(failed)
         self._settings = runtime.settings
         return runtime
 
     def _warn_of(self, runtime: Runtime) -> None:
-        hooks = runtime.hooks
-        for record in hooks.plugins:
+        from .failures import Failure
+
+        for record in runtime.hooks.plugins:
             if record.state == "failed":
-                place = f" ({record.where})" if record.where else ""
-                self.warn(f"plugin {record.name} failed: {record.reason}{place}")
-        for name, near in hooks.unknown(runtime.settings.plugins.off).items():
-            meant = f"; did you mean {near}?" if near else ""
-            self.warn(f"[plugins] off names {name}, which is not there{meant}")
+                failure = Failure.of(record)
+                self.warn(f"plugin {record.name} failed: {failure.what}{failure.at}", failure.hint)
+            for finding in record.findings if record.state == "on" else ():
+                self.warn(*str(finding).split("\n", 1))
         for problem in runtime.settings.warnings:
             self.warn(str(problem))
 
@@ -115,7 +131,9 @@ class Context:
                 logging.disable(logging.WARNING)
             else:
                 level = logging.INFO if verbosity == 1 else logging.DEBUG
-                logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s")
+                logging.basicConfig(
+                    stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s"
+                )
 
     # --- what is shown -----------------------------------------------------------------------------------------
 
@@ -129,12 +147,14 @@ class Context:
         """Whether stderr gets colours."""
         return wants_color(self.options.color, sys.stderr)
 
-    def warn(self, text: str) -> None:
+    def warn(self, text: str, hint: str = "") -> None:
         """Say it on stderr; with ``--json`` it is one of the object's ``warnings``."""
-        self.warnings.append(plain(text))
+        text, hints = plain(text), [plain(line) for line in hint.splitlines() if line.strip()]
+        self.warnings.append("; ".join([text, *hints]))
         if not self.options.json and self.options.verbosity >= 0:
             word = click.style("warning:", fg="yellow", bold=True) if self.color_err else "warning:"
-            print(f"{word} {plain(text)}", file=sys.stderr)
+            for line in (f"{word} {text}", *(f"  {each}" for each in hints)):
+                click.echo(line, err=True, color=self.color_err)
 
     def show(self, value: Any, schema: str, human: Callable[[Any], str] | None = None) -> None:
         """Give the command's answer.
@@ -161,9 +181,9 @@ class Context:
         for text in pending:
             click.echo(text, color=self.color)
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-        """A table as wide as the terminal."""
-        return table(head, rows, color=self.color)
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[object]], *, whole: bool = False) -> str:
+        """A table as wide as the terminal; see ``output.table``."""
+        return table(head, rows, color=self.color, whole=whole)
 
     def facts(self, pairs: Mapping[str, object]) -> str:
         """Names and values."""
@@ -178,7 +198,9 @@ class Context:
             return self.facts(value)
         rows = list(value)
         head = list(dict.fromkeys(name for row in rows for name in row))
-        return self.table([name.upper() for name in head], [[row.get(name, "") for name in head] for row in rows])
+        return self.table(
+            [name.upper() for name in head], [[row.get(name, "") for name in head] for row in rows]
+        )
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
@@ -197,11 +219,23 @@ class Context:
         return self.quiet() if self.options.json else contextlib.nullcontext()
 
 
+@contextlib.contextmanager
+def no_collecting() -> Iterator[None]:
+    """Importing makes much that stays, and nothing to collect: looking for it is a twentieth of a short command."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 def _importable(settings: Settings) -> None:
     """Let an application's modules be found beside its settings: a console script has only its own folder on the path.
 
     At the end, so that a file there hides nothing that is installed.
     """
-    folder = os.getcwd() if settings.file is None else str(settings.file.parent)
+    folder = str(Path.cwd()) if settings.file is None else str(settings.file.parent)
     if folder not in sys.path:
         sys.path.append(folder)

@@ -46,8 +46,6 @@ def finish(run: Callable[[], None], context: Context) -> int:
         _give_up_on_stdout()
         return BROKEN_PIPE
     except click.exceptions.NoArgsIsHelpError as error:
-        if context.options.json:
-            return _report(context, _Report("UsageError", "say a command", "see oneiric --help", 2), error)
         click.echo(error.format_message(), err=True, color=context.color_err)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort, EOFError) as error:
@@ -117,7 +115,7 @@ def _report(context: Context, report: _Report, error: BaseException) -> int:
         lines = [f"{word} {report.message}", *(f"  {line}" for line in (report.hint or "").splitlines())]
         text = "\n".join(lines)
     try:
-        print(text, file=sys.stderr, flush=True)
+        click.echo(text, err=True, color=context.color_err)
     except (OSError, ValueError, AttributeError):
         pass  # nobody is there to be told
     return report.exit

@@ -13,12 +13,21 @@ from .naming import MARKS, NoSuch, decided, domain_of, said
 @click.command("explain")
 @click.argument("domain", required=False)
 @click.argument("key", required=False)
-@click.option("--why-not", metavar="PROVIDER", help="Only about this candidate: why it does not win, and what would help.")
+@click.option(
+    "--why-not",
+    metavar="PROVIDER",
+    help="Only about this candidate: why it does not win, and what would help.",
+)
 @click.option("--provider", metavar="PROVIDER", help="As if this provider had been asked for.")
 @click.option("--hook", metavar="NAME", help="Who implements this hook, in which order, and why there.")
 @click.pass_obj
 def command(
-    context: Context, domain: str | None, key: str | None, why_not: str | None, provider: str | None, hook: str | None
+    context: Context,
+    domain: str | None,
+    key: str | None,
+    why_not: str | None,
+    provider: str | None,
+    hook: str | None,
 ) -> None:
     """Say which candidate fills a part, why, and why not the others.
 
@@ -46,10 +55,18 @@ def command(
     if why_not is not None:
         one = next((row for row in rows if row["provider"] == why_not), None)
         if one is None:
-            raise NoSuch(f"candidate of {decision['domain']}:{decision['key']} by", why_not, {r["provider"] for r in rows})
+            raise NoSuch(
+                f"candidate of {decision['domain']}:{decision['key']} by",
+                why_not,
+                {r["provider"] for r in rows},
+            )
         rows = decision["candidates"] = [one]
     decision["asked_for"] = provider
-    human = (lambda _: _why_not(decision, rows[0])) if why_not is not None else (lambda _: _whole(context, decision))
+    human = (
+        (lambda _: _why_not(decision, rows[0]))
+        if why_not is not None
+        else (lambda _: _whole(context, decision))
+    )
     context.show(decision, "oneiric/explain/1", human)
 
 
@@ -66,10 +83,18 @@ def _whole(context: Context, decision: dict[str, Any]) -> str:
     body = context.table(
         ["", "PROVIDER", "VERSION", "PLUGIN", "WHY", "WOULD WIN IF"],
         [
-            [MARKS[row["standing"]], row["provider"], row["version"] or "", row["source"], said(row), row["would_win_if"] or ""]
-            for row in decision["candidates"]
+            [
+                MARKS[r["standing"]],
+                r["provider"],
+                r["version"] or "",
+                r["source"],
+                said(r),
+                r["would_win_if"] or "",
+            ]
+            for r in decision["candidates"]
         ],
-    )  # fmt: skip
+        whole=True,
+    )
     faults = "".join(f"\npassed over: {fault}" for fault in decision["faults"])
     return f"{first}\n\n{body}{faults}"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .context import Context
+from .context import Context, no_collecting
 from .errors import finish
 from .options import globals_for, with_globals
 from .output import seal
@@ -54,7 +54,8 @@ class Main(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command of that word, imported now; None where there is none."""
         if name in self.table:
-            found = import_module(self.table[name][0]).command
+            with no_collecting():
+                found = import_module(self.table[name][0]).command
         else:
             from . import kits
 
@@ -87,7 +88,9 @@ class Main(click.Group):
 
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
-        others = [(word, kits.whose(who)) for word, who in sorted(kits.words().items()) if word not in self.table]
+        others = [
+            (word, kits.whose(who)) for word, who in sorted(kits.words().items()) if word not in self.table
+        ]
         if others:
             with formatter.section("From kits"):
                 formatter.write_dl(others)
@@ -103,7 +106,7 @@ class Main(click.Group):
 
     # --- running -----------------------------------------------------------------------------------------------
 
-    def main(  # type: ignore[override]
+    def main(
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,

@@ -28,7 +28,7 @@ def show_hooks(context: Context, name: str | None) -> None:
         full = name if name is None or name.startswith("oneiric_") else f"oneiric_{name}"
         found = [_hook(each) for each in there if full in (None, each.name)]
         if name is not None and not found:
-            raise NoSuch("hook", name, [each.name for each in there])
+            raise NoSuch("hook", full or name, [each.name for each in there])
 
     def human(_: Any) -> str:
         if name is not None:
@@ -87,4 +87,4 @@ def _one(context: Context, hook: dict[str, Any]) -> str:
         return f"{about}\n\nnobody implements it"
     head = ["#", "PLUGIN", "MARK", "WHY HERE", "WHERE"]
     rows = [[n, i["plugin"], i["mark"] or "", i["why"], i["where"] or ""] for n, i in enumerate(who, 1)]
-    return f"{about}\n\n{context.table(head, rows)}"
+    return f"{about}\n\n{context.table(head, rows, whole=True)}"

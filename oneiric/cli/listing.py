@@ -13,7 +13,9 @@ from .naming import MARKS, decided, domain_of, said
 
 @click.command("list")
 @click.option("--domain", metavar="DOMAIN", help="Only the parts of this domain.")
-@click.option("--shadowed", is_flag=True, help="A line for each candidate, the winner's marked ->, what is left out x.")
+@click.option(
+    "--shadowed", is_flag=True, help="A line for each candidate, the winner's marked ->, what is left out x."
+)
 @click.pass_obj
 def command(context: Context, domain: str | None, shadowed: bool) -> None:
     """List the parts there are, and which candidate wins each.
@@ -23,21 +25,30 @@ def command(context: Context, domain: str | None, shadowed: bool) -> None:
     with context.assembled() as runtime:
         only = None if domain is None else domain_of(runtime, domain)
         snapshot = runtime.snapshot
-        parts = [decided(snapshot.decide(Request(key))) for key in snapshot.keys() if only in (None, key.domain)]
+        keys = [key for key in tuple(snapshot.keys()) if only in {None, key.domain}]
+        parts = [decided(snapshot.decide(Request(key))) for key in keys]
 
-    def human(value: dict[str, Any]) -> str:
+    def human(_: object) -> str:
         if not parts:
             return "no candidates are registered" + ("" if only is None else f" in domain {only}")
         if shadowed:
-            return context.table(
-                ["", "DOMAIN", "KEY", "PROVIDER", "PLUGIN", "WHY", "SUMMARY"],
+            rows = [
                 [
-                    [MARKS[row["standing"]], part["domain"], part["key"], row["provider"], row["source"], said(row), row["summary"]]
-                    for part in parts
-                    for row in part["candidates"]
-                ],
-            )  # fmt: skip
-        return context.table(["DOMAIN", "KEY", "PROVIDER", "PLUGIN", "WHY", "OTHERS"], [_line(part) for part in parts])
+                    MARKS[r["standing"]],
+                    p["domain"],
+                    p["key"],
+                    r["provider"],
+                    r["source"],
+                    said(r),
+                    r["summary"],
+                ]
+                for p in parts
+                for r in p["candidates"]
+            ]
+            return context.table(["", "DOMAIN", "KEY", "PROVIDER", "PLUGIN", "WHY", "SUMMARY"], rows)
+        return context.table(
+            ["DOMAIN", "KEY", "PROVIDER", "PLUGIN", "WHY", "OTHERS"], [_line(part) for part in parts]
+        )
 
     context.show({"keys": parts}, "oneiric/list/1", human)
 

@@ -20,7 +20,8 @@ class NoSuch(OneiricError):
         known = tuple(known)
         near = nearest(name, known)
         super().__init__(
-            f"there is no {what} {name}", hint=f"did you mean {near}?" if near else f"there are: {a_few(known)}"
+            f"there is no {what} {name}",
+            hint=f"did you mean {near}?" if near else f"there are: {a_few(known)}",
         )
         self.what, self.name, self.known = what, name, known
 

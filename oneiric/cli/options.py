@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Options:
@@ -53,35 +51,54 @@ def _into(put: Callable[[Options, Any], None]) -> Callable[[click.Context, click
     return callback
 
 
-def _more(options: Options, by: int) -> None:
-    options.verbosity += by
+def _sets(name: str) -> Callable[[Options, Any], None]:
+    return lambda options, value: setattr(options, name, value)
 
 
-def _options() -> list[tuple[list[str], Callable[[Options, Any], None], dict[str, Any]]]:
-    put = setattr
-    return [
-        (["-c", "--config"], lambda o, v: put(o, "config", v), {"metavar": "FILE", "help": "The settings; else the nearest oneiric.toml."}),
-        (["-p", "--plugin"], Options.plug, {"multiple": True, "metavar": "MODULE|no:NAME", "help": "Load a plugin, or leave one out; may be repeated."}),
-        (["--json"], lambda o, v: put(o, "json", v), {"is_flag": True, "help": "Answer with one JSON object."}),
-        (["-q", "--quiet"], lambda o, v: _more(o, -v), {"count": True, "help": "No warnings."}),
-        (["-v", "--verbose"], _more, {"count": True, "help": "Log what happens; -vv logs more."}),
-        (["--color"], lambda o, v: put(o, "color", v), {"type": click.Choice(["auto", "always", "never"]), "help": "Colours; auto is for a terminal."}),
-        (["--strict"], lambda o, v: put(o, "strict", v), {"is_flag": True, "help": "A plugin that fails is an error."}),
-        (["--debug"], lambda o, v: put(o, "debug", v), {"is_flag": True, "help": "Errors with their traceback."}),
-    ]  # fmt: skip
+def _counts(by: int) -> Callable[[Options, Any], None]:
+    def count(options: Options, times: int) -> None:
+        options.verbosity += by * times
+
+    return count
+
+
+_COLORS = click.Choice(["auto", "always", "never"])
+
+#: The spellings of each, what it puts where, its help, and what else click wants to know.
+_GLOBAL: list[tuple[list[str], Callable[[Options, Any], None], str, dict[str, Any]]] = [
+    (
+        ["-c", "--config"],
+        _sets("config"),
+        "The settings; else the nearest oneiric.toml.",
+        {"metavar": "FILE"},
+    ),
+    (
+        ["-p", "--plugin"],
+        Options.plug,
+        "Load a plugin, or leave one out; may be repeated.",
+        {"multiple": True, "metavar": "MODULE|no:NAME"},
+    ),
+    (["--json"], _sets("json"), "Answer with one JSON object.", {"is_flag": True}),
+    (["-q", "--quiet"], _counts(-1), "No warnings.", {"count": True}),
+    (["-v", "--verbose"], _counts(1), "Log what happens; -vv logs more.", {"count": True}),
+    (["--color"], _sets("color"), "Colours; auto is for a terminal.", {"type": _COLORS}),
+    (["--strict"], _sets("strict"), "A plugin that fails is an error.", {"is_flag": True}),
+    (["--debug"], _sets("debug"), "Errors with their traceback.", {"is_flag": True}),
+]
 
 
 def globals_for(command: click.Command, *, hidden: bool) -> list[click.Parameter]:
     """The global options, less what *command* means otherwise."""
     taken = {text for param in command.params for text in (*param.opts, *param.secondary_opts)}
     found: list[click.Parameter] = []
-    for texts, put, more in _options():
+    for texts, put, about, more in _GLOBAL:
         free = [text for text in texts if text not in taken]
         if free:
             name = "global_" + texts[-1].lstrip("-")
-            found.append(
-                click.Option([name, *free], callback=_into(put), expose_value=False, hidden=hidden, **more)
+            option = click.Option(
+                [name, *free], callback=_into(put), expose_value=False, hidden=hidden, help=about, **more
             )
+            found.append(option)
     return found
 
 

@@ -16,7 +16,7 @@ import click
 #: A terminal's width where there is no terminal.
 WIDTH = 100
 #: Columns are not cut below this.
-LEAST = 6
+LEAST = 3
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -78,31 +78,66 @@ def cut_left(text: str, room: int) -> str:
     return "…" + text
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]], *, color: bool = False, room: int | None = None) -> str:
-    """*rows* under *head*, in columns that fit into *room*; a column in which nothing stands is left out."""
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    color: bool = False,
+    room: int | None = None,
+    whole: bool = False,
+) -> str:
+    """*rows* under *head*, in columns that fit into *room*; a column in which nothing stands is left out.
+
+    Args:
+        head: Names of the columns; ``SUMMARY`` is the first to give way, and ``WHERE`` is cut at its beginning.
+        rows: Their cells.
+        color: Whether states get their colour.
+        room: Columns of the terminal; None takes what there is.
+        whole: Whether a cell without room goes on below itself, instead of being cut.
+    """
     texts = [[plain(cell) for cell in row] for row in rows]
     used = [i for i, name in enumerate(head) if not name or any(row[i] for row in texts)]
     texts = [[row[i] for i in used] for row in texts]
     head = [head[i] for i in used]
     widths = [max(cells(name), *(cells(row[i]) for row in texts), 0) for i, name in enumerate(head)]
-    room = width() if room is None else room
-    while sum(widths) + 2 * (len(widths) - 1) > room:
-        widest = max(range(len(widths)), key=widths.__getitem__)
-        if widths[widest] <= LEAST:
-            break
-        widths[widest] -= 1
+    _fit(head, widths, width() if room is None else room)
+    lines = _lines(
+        head, widths, [cut] * len(head), lambda text: click.style(text, bold=True) if color else text
+    )
     cuts = [cut_left if name == "WHERE" else cut for name in head]
-    lines = [_line(head, widths, cuts, lambda text: click.style(text, bold=True) if color else text)]
-    lines += [_line(row, widths, cuts, paint if color else str) for row in texts]
+    for row in texts:
+        for part in _folded(row, widths) if whole else [row]:
+            lines += _lines(part, widths, cuts, paint if color else str)
     return "\n".join(lines)
 
 
-def _line(row: Sequence[str], widths: Sequence[int], cuts: Sequence[Any], style: Any) -> str:
+def _fit(head: Sequence[str], widths: list[int], room: int) -> None:
+    """Make the widest narrower until all fit, or none can give any more."""
+    too_much = sum(widths) + 2 * (len(widths) - 1) - room
+    if "SUMMARY" in head and too_much > 0:
+        given = min(too_much, max(0, widths[head.index("SUMMARY")] - 4 * LEAST))
+        widths[head.index("SUMMARY")] -= given
+        too_much -= given
+    while too_much > 0 and max(widths, default=0) > LEAST:
+        widths[max(range(len(widths)), key=widths.__getitem__)] -= 1
+        too_much -= 1
+
+
+def _folded(row: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
+    import textwrap
+
+    columns = [
+        textwrap.wrap(text, size, break_on_hyphens=False) for text, size in zip(row, widths, strict=True)
+    ]
+    return [[c[n] if n < len(c) else "" for c in columns] for n in range(max(map(len, columns)))]
+
+
+def _lines(row: Sequence[str], widths: Sequence[int], cuts: Sequence[Any], style: Any) -> list[str]:
     parts = []
     for text, size, short_of in zip(row, widths, cuts, strict=True):
         short = short_of(text, size)
         parts.append(style(short) + " " * (size - cells(short)))
-    return "  ".join(parts).rstrip()
+    return ["  ".join(parts).rstrip()]
 
 
 def paint(text: str) -> str:

@@ -47,9 +47,14 @@ def command(ctx: click.Context, new: str | None) -> None:
         parts = []
         if changes:
             head = ["DOMAIN", "KEY", "NOW", "THEN", "WHY"]
-            rows = [[c["domain"], c["key"], c["before"] or "(none)", c["after"] or "(none)", c["because"]] for c in changes]
+            rows = [
+                [c["domain"], c["key"], c["before"] or "(none)", c["after"] or "(none)", c["because"]]
+                for c in changes
+            ]
             parts.append(context.table(head, rows))
-        parts += [f"[{name}] differs: {_SECTIONS[name]}" for name in sections if name != "resolver" or not changes]
+        parts += [
+            f"[{name}] differs: {_SECTIONS[name]}" for name in sections if name != "resolver" or not changes
+        ]
         return "\n".join(parts)
 
     context.show({"new": new, "changes": changes, "sections": sections}, "oneiric/plan/1", human)

@@ -8,6 +8,7 @@ import click
 from oneiric_hookspecs import OneiricError, nearest, specs
 
 from .context import Context
+from .failures import Failure
 from .naming import NoSuch
 
 
@@ -17,10 +18,14 @@ class Required(OneiricError):
     exit_code = 3
 
     def __init__(self, missing: list[str], found: list[dict[str, Any]]) -> None:
-        there = {name: each for each in reversed(found) for name in (each["name"], each["distribution"]) if name}
+        there = {
+            name: each for each in reversed(found) for name in (each["name"], each["distribution"]) if name
+        }
         said = [_state(there[name]) if name in there else f"{name} is not there" for name in missing]
-        near = [found for name in missing if name not in there and (found := nearest(name, there))]
-        super().__init__(f"required: {'; '.join(said)}", hint=f"did you mean {', '.join(near)}?" if near else None)
+        near = [close for name in missing if name not in there and (close := nearest(name, there))]
+        super().__init__(
+            f"required: {'; '.join(said)}", hint=f"did you mean {', '.join(near)}?" if near else None
+        )
         self.missing = tuple(missing)
 
 
@@ -31,7 +36,9 @@ def _state(each: dict[str, Any]) -> str:
 @click.group("plugins", invoke_without_command=True)
 @click.option("--hooks", is_flag=True, help="The hooks of each in full.")
 @click.option("--slow", is_flag=True, help="Where the time goes, the slowest first.")
-@click.option("--require", multiple=True, metavar="NAME", help="Exit with 3 unless this one is on; may be repeated.")
+@click.option(
+    "--require", multiple=True, metavar="NAME", help="Exit with 3 unless this one is on; may be repeated."
+)
 @click.pass_context
 def command(ctx: click.Context, hooks: bool, slow: bool, require: tuple[str, ...]) -> None:
     """List what is plugged in, and what is not, and why."""
@@ -69,6 +76,7 @@ def info(context: Context, name: str) -> None:
             "plugin": one["name"],
             "state": one["state"],
             "reason": one["reason"],
+            "hint": one["hint"],
             "switched off by": one["by"],
             "origin": one["origin"],
             "distribution": f"{one['distribution'] or ''} {one['version'] or ''}",
@@ -90,27 +98,31 @@ def _plugins(context: Context) -> list[dict[str, Any]]:
     with context.assembled() as runtime:
         snapshot = runtime.snapshot
         candidates: dict[str, list[str]] = {}
-        for key in snapshot.keys():
+        for key in tuple(snapshot.keys()):
             for record in snapshot.records(key):
                 candidates.setdefault(record.source.name, []).append(f"{key} {record.candidate.provider}")
         domains: dict[str, list[str]] = {}
         for answer in runtime.hooks[specs.oneiric_domains].answers():
             if answer.value.name in snapshot.domains:
                 domains.setdefault(answer.plugin, []).append(answer.value.name)
-        found = [_plugin(each, candidates.get(each.name, []), domains.get(each.name, [])) for each in runtime.hooks.plugins]
-    return found
+        return [
+            _plugin(each, candidates.get(each.name, []), domains.get(each.name, []))
+            for each in runtime.hooks.plugins
+        ]
 
 
 def _plugin(record: Any, candidates: list[str], domains: list[str]) -> dict[str, Any]:
+    failure = Failure.of(record) if record.state == "failed" else None
     return {
         "name": record.name,
         "origin": record.origin,
         "distribution": record.distribution,
         "version": record.version,
         "state": record.state,
-        "reason": record.reason or None,
+        "reason": failure.what if failure else record.reason or None,
+        "hint": failure.hint if failure and failure.hint else None,
         "by": record.by or None,
-        "where": record.where,
+        "where": failure.where if failure else record.where,
         "hooks": list(record.hooks),
         "domains": domains,
         "candidates": candidates,
@@ -146,7 +158,8 @@ def _why(each: dict[str, Any]) -> str:
 
 def _table(context: Context, found: list[dict[str, Any]]) -> str:
     rows = [
-        [e["name"], _from(e), e["state"], str(len(e["candidates"]) or ""), f"{e['load_ms']:.1f} ms", _why(e)] for e in found
+        [e["name"], _from(e), e["state"], len(e["candidates"]) or "", f"{e['load_ms']:.1f} ms", _why(e)]
+        for e in found
     ]
     return context.table(["NAME", "FROM", "STATE", "CANDIDATES", "LOAD", "HOOKS, OR WHY NOT"], rows)
 
@@ -162,9 +175,15 @@ def _in_full(context: Context, found: list[dict[str, Any]]) -> str:
 def _slow(context: Context, found: list[dict[str, Any]]) -> str:
     rows = [(each["load_ms"], each["name"], "load", 1, each["load_ms"]) for each in found if each["load_ms"]]
     for each in found:
-        rows += [(t["total_ms"], each["name"], hook, t["count"], t["max_ms"]) for hook, t in each["timings"].items()]
+        rows += [
+            (t["total_ms"], each["name"], hook, t["count"], t["max_ms"])
+            for hook, t in each["timings"].items()
+        ]
     rows.sort(reverse=True)
     return context.table(
         ["NAME", "IN", "MEASURED", "TOTAL", "LONGEST"],
-        [[name, what, count, f"{total:.2f} ms", f"{longest:.2f} ms"] for total, name, what, count, longest in rows],
+        [
+            [name, what, count, f"{total:.2f} ms", f"{longest:.2f} ms"]
+            for total, name, what, count, longest in rows
+        ],
     )

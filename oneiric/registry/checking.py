@@ -35,7 +35,6 @@ def checked(
             if (
                 getattr(factory, "__wrapped__", None) is not None
                 or getattr(factory, "__signature__", None) is not None
-                or factory.__kwdefaults__
                 or fills(factory.__code__) != (0 if defaults is None else len(defaults))
             ):
                 _check_factory(source, candidate, number)
@@ -152,7 +151,9 @@ def _required(factory: Any) -> tuple[inspect.Parameter, ...]:
         memo = (plain.__code__, len(plain.__defaults__ or ()), frozenset(plain.__kwdefaults__ or ()))
     elif isinstance(factory, type):
         memo = factory
-    elif isinstance(vars(type(factory)).get("__call__"), types.FunctionType):
+    elif "__signature__" not in getattr(factory, "__dict__", ()) and isinstance(
+        vars(type(factory)).get("__call__"), types.FunctionType
+    ):
         memo = type(factory)
     else:
         memo = None  # a bound method, a partial, a builtin: seldom, and each is its own

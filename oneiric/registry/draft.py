@@ -305,7 +305,7 @@ class Draft:
         }
         self.facts = attrs.evolve(self.facts, world=world)
         for shelf in (self.base.everything() | self.changed).values():
-            if moved and any(source.name in moved for source in shelf.sources):
+            if any(source.name in moved for source in shelf.sources):
                 self._again(shelf)
 
     def anew(self) -> None:

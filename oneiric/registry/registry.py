@@ -99,13 +99,7 @@ class Registry:
         groups = checked(source, candidates, self.snapshot.domains)
         with self._lock:
             draft = Draft(self.snapshot, self._indexes)
-            known = draft.facts.origins.get(source.name)
-            origin = draft.origin(source, order, new=True)
-            stands = self._stands.get(source.name, ())
-            if known is not None and known is not origin:
-                # It ranks elsewhere now, so all that it has finds a new place.
-                draft.withdraw(source.name, stands, None, whole=False)
-            draft.replace(origin, stands, groups)
+            draft.replace(draft.origin(source, order, new=True), self._stands.get(source.name, ()), groups)
             change = self._publish(draft)
             self._stands[source.name] = draft.gained
             self._limits[source.name] = 2 * len(draft.gained) + 64

@@ -214,20 +214,18 @@ class Shelf:
     def choose(self) -> Candidate | None:
         """Who fills the key, for a request without options; None where nobody does."""
         if self.winner is None and self.outcome is None:
-            outcome = self.decide(Request(self.key))
-            self.winner = outcome.winner
-            if outcome.winner is None:
-                self.outcome = outcome
-            # Else all but the winner is let go: it would take as much room as the candidate, for every key that is
-            # used, and deciding is pure.
+            # All but the winner is let go: it would take as much room as the candidate, for every key that is used,
+            # and deciding is pure.
+            self.winner = self.decide(Request(self.key)).winner
         return self.winner
 
     def settle(self) -> Outcome:
         """The decision about the key, for a request without options."""
         outcome = self.outcome
         if outcome is None:
-            outcome = self.outcome = self.decide(Request(self.key))
+            outcome = self.decide(Request(self.key))
             self.winner = outcome.winner
+            self.outcome = outcome  # after the winner: who finds an outcome and no winner believes it
         return outcome
 
 

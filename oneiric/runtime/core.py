@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Coroutine, Iterable, Mapping
 from functools import partial
+from os import PathLike
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,7 +28,7 @@ from oneiric_hookspecs import (
     specs,
 )
 
-from oneiric.activation import Handle, Lease, Slot, TracedLease, TracedUse, Use, Want
+from oneiric.activation import Handle, Lease, Slot, TracedLease, TracedUse, Use, Want, fingerprint_of
 from oneiric.clock import RuntimeClock
 from oneiric.collecting import collect
 from oneiric.hooks import HookManager, PluginRecord
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from .blocking import Blocking
 
 _APPLICATION = Source("application", "application", package="app")
+#: How what is pending begins when it is other settings that are not in force yet.
+_WANTED = "the settings want another one"
 
 
 class Runtime:
@@ -87,6 +91,11 @@ class Runtime:
     def adopt(self, settings: Settings) -> None:
         """Take *settings*, bound to what is plugged in; before it is started."""
         self._settings = settings
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been entered, and has not been told to close."""
+        return self._state == "running"
 
     @property
     def clock(self) -> Clock:
@@ -140,8 +149,10 @@ class Runtime:
         """
         if self._engine is None:
             self._state = "closed"
-            self.hooks.close()
+            self._let_plugins_go()
             return CloseReport()
+        if self._closing is not None and self._closing.done():
+            return self._closing.result()
         self._on_loop(self._engine, "close")
         if self._closing is None:
             self._state = "closing"
@@ -158,9 +169,15 @@ class Runtime:
         stuck = await self._works.stop(min(seconds / 4, self._settings.lifecycle.cancel_grace))
         left = max(0.0, began + seconds - self._clock.time())
         report = await engine.shutdown.run(engine.slots.values(), left)
-        self.hooks.close()
+        self._let_plugins_go()
         self._state = "closed"
         return CloseReport(report.retirements, report.left + tuple(f"task {name}" for name in stuck))
+
+    def _let_plugins_go(self) -> None:
+        """Close those that were made for this runtime.  The others have nothing to close, and go on explaining."""
+        for record in reversed(self.hooks.plugins):
+            if inspect.isclass(record.given):
+                self.hooks.unregister(record)
 
     def _running(self, what: str) -> Engine:
         engine = self._engine
@@ -176,6 +193,11 @@ class Runtime:
                 hint=f"from another thread: runtime.blocking.{what}",
             )
         return engine
+
+    def _not_elsewhere(self, what: str) -> Engine | None:
+        """While it runs, only on its loop; before that and after it, wherever the application is."""
+        engine = self._engine
+        return engine if engine is None or self._state == "closed" else self._on_loop(engine, what)
 
     # --- what is registered, and who wins ------------------------------------------------------------------------
 
@@ -230,7 +252,9 @@ class Runtime:
         """The snapshot as it would be after *changes*; see ``Snapshot.what_if``.  Nothing is changed."""
         return self.registry.snapshot.what_if(**changes)
 
-    def plan(self, settings: Settings | Mapping[str, Any] | str | None = None) -> list[Planned]:
+    def plan(
+        self, settings: Settings | Mapping[str, Any] | str | PathLike[str] | None = None
+    ) -> list[Planned]:
         """What would be different with other settings, or with nothing but the next swap of every bound key.
 
         Args:
@@ -240,10 +264,10 @@ class Runtime:
         Raises:
             SettingsError: They are not valid.
         """
-        after = self.registry.snapshot
-        new = self._settings
+        before = after = self.registry.snapshot
+        new = old = self._settings
         if settings is not None:
-            new = self._bound(settings)
+            new = self.bind(settings)
             after = after.what_if(
                 selections=new.selections(),
                 stack_order=new.resolver.stack_order,
@@ -252,25 +276,37 @@ class Runtime:
         engine = self._engine
         planned = []
         for key in sorted(after.keys()):
+            slot = None if engine is None else engine.slots.get(key)
+            bound = None if slot is None else slot.bound
+            moves = _moves(key, before, old, after, new)
             decision = after.decide(Request(key))
-            bound = engine.slots[key].bound if engine is not None and key in engine.slots else None
-            before = bound.provider if bound is not None else self._winner(key)
-            winner = None if decision.winner is None else decision.winner.provider
-            if winner != before:
+            winner = decision.winner
+            if bound is None or slot is None:
+                earlier = before.decide(Request(key)).winner
+                serving, different = None if earlier is None else earlier.provider, moves
+            else:
+                # Other settings move what they concern; what wins and is not bound for other reasons stays as it is.
+                concerned = settings is None or moves or slot.pending.startswith(_WANTED)
+                serving = bound.provider
+                different = concerned and (
+                    winner is None
+                    or fingerprint_of(winner, after.source(winner), new.written(key, winner.provider))
+                    != bound.fingerprint
+                )
+            if not different:
+                continue
+            wins = None if winner is None else winner.provider
+            if wins == serving:
+                planned.append(Planned(key, serving, wins, "its settings are others", "settings", decision))
+            else:
                 because = str(decision.because) or str(decision.error or "")
-                planned.append(Planned(key, before, winner, because, "winner", decision))
-            elif winner is not None and new.written(key, winner) != self._settings.written(key, winner):
-                planned.append(Planned(key, before, winner, "its settings are others", "settings", decision))
+                planned.append(Planned(key, serving, wins, because, "winner", decision))
         return planned
-
-    def _winner(self, key: Key) -> str | None:
-        winner = self.registry.snapshot.decide(Request(key)).winner
-        return None if winner is None else winner.provider
 
     def pin(self, domain: str, name: str, provider: str | None = None) -> None:
         """Choose *provider* for the key, above the settings; None takes what is bound, or wins.  Swaps nothing."""
+        engine = self._not_elsewhere("pin")
         if provider is None:
-            engine = self._engine
             slot = engine.slots.get((domain, name)) if engine is not None else None
             bound = slot.bound if slot is not None else None
             provider = bound.provider if bound is not None else self.resolve(domain, name).provider
@@ -278,6 +314,7 @@ class Runtime:
 
     def unpin(self, domain: str, name: str) -> None:
         """Drop the pin of the key.  Swaps nothing."""
+        self._not_elsewhere("unpin")
         self.registry.unpin(Key.of(domain, name))
 
     def plug(
@@ -288,6 +325,7 @@ class Runtime:
         Raises:
             PluginError: It is not well formed; nothing of it stays.
         """
+        self._not_elsewhere("plug")
         record = self.hooks.register(plugin, name, settings=settings)
         collect(self.hooks, self.registry)
         self.registry.decide_anew()
@@ -298,6 +336,7 @@ class Runtime:
 
     def unplug(self, name: str) -> PluginRecord:
         """Let go of a plugin: it is asked no more, and what it declared is withdrawn; what is bound goes on serving."""
+        self._not_elsewhere("unplug")
         record = self.hooks.unregister(name)
         self.registry.withdraw(name)
         self.registry.decide_anew()
@@ -380,7 +419,9 @@ class Runtime:
         """
         engine = self._on_loop(self._running("swap"), "swap")
         want = Want(provider, provider is None, reload, accept_unhealthy, override)
-        slot = self._known(engine, domain, name)
+        slot = engine.slots.get((domain, name))
+        if slot is None:
+            slot = self._known(engine, domain, name)
         return await engine.operations.request(slot, want, "operator", actor=actor, timeout=timeout)
 
     async def rollback(self, domain: str, name: str, *, actor: str = "") -> SwapReport:
@@ -407,7 +448,9 @@ class Runtime:
         """Change several keys together, or none: ``async with runtime.transaction() as tx: tx.swap(...)``."""
         return Changes(self._on_loop(self._running("transaction"), "transaction"), self._known, actor)
 
-    async def apply(self, settings: Settings | Mapping[str, Any] | str) -> list[SwapReport | OneiricError]:
+    async def apply(
+        self, settings: Settings | Mapping[str, Any] | str | PathLike[str]
+    ) -> list[SwapReport | OneiricError]:
         """Take other settings: validated as a whole, and then every bound key that they change is swapped.
 
         Returns:
@@ -416,32 +459,54 @@ class Runtime:
             SettingsError: They are not valid; nothing is changed.
         """
         engine = self._on_loop(self._running("apply"), "apply")
-        new = self._bound(settings)
+        new, old, before = self.bind(settings), self._settings, self.registry.snapshot
         self._settings = new
         engine.change_settings(new)
         self.registry.set_stack_order(new.resolver.stack_order)
         self.registry.select(new.selections(), new.resolver.on_missing)
+        after = self.registry.snapshot
+        slots = [
+            slot
+            for key, slot in sorted(engine.slots.items())
+            if (slot.occupied() or slot.flights)
+            and (slot.pending.startswith(_WANTED) or _moves(key, before, old, after, new))
+        ]
+        for slot in slots:  # all of them at once: whoever waits for this may go away in the middle
+            slot.pending = _WANTED
         reports: list[SwapReport | OneiricError] = []
-        for key in sorted(engine.slots):
-            slot = engine.slots[key]
-            if slot.bound is None:
-                continue
+        for slot in slots:
             try:
                 report = await engine.operations.request(slot, Want(), "settings")
             except OneiricError as error:
-                slot.pending = f"the settings want another one: {str(error).splitlines()[0]}"
+                slot.pending = f"{_WANTED}: {str(error).splitlines()[0]}"
                 reports.append(error)
-            else:
-                if report.outcome != "unchanged":
-                    reports.append(report)
+                continue
+            if slot.pending.startswith(_WANTED):
+                slot.pending = ""
+            if report.outcome != "unchanged":
+                reports.append(report)
         return reports
 
-    def _bound(self, settings: Settings | Mapping[str, Any] | str) -> Settings:
+    def bind(self, settings: Settings | Mapping[str, Any] | str | PathLike[str]) -> Settings:
+        """*settings*, loaded and held against what is plugged in now.  Nothing is changed.
+
+        Raises:
+            SettingsError: Everything that is wrong with them.
+        """
         from oneiric.settings import load
 
-        snapshot = self.registry.snapshot
-        candidates = [record.candidate for key in snapshot.keys() for record in snapshot.records(key)]
-        return load(settings).bind(snapshot.domains.values(), candidates)
+        snapshot, plugins = self.registry.snapshot, self.hooks.plugins
+        absent = {
+            record.name: f"{record.state}: {record.reason}" if record.state == "failed" else record.state
+            for record in plugins
+            if record.state != "on"
+        }
+        return load(settings).bind(
+            snapshot.domains.values(),
+            [record.candidate for key in snapshot.keys() for record in snapshot.records(key)],
+            plugins=[record.name for record in plugins if hasattr(record.plugin, "Settings")],
+            tolerate=absent,
+        )
 
     def _changed(self, change: Change) -> None:
         """The registry has changed, in whatever thread."""
@@ -452,12 +517,24 @@ class Runtime:
                     resolved(won.after, won.before)
         engine = self._engine
         if engine is not None and self._state == "running":
-            keys = [key for key in change.keys if key in engine.slots]
+            keys = [key for key in change.keys if self._may_follow(engine.slots.get(key))]
             if keys:
                 try:
                     engine.loop.call_soon_threadsafe(partial(self._follow, engine, keys))
                 except RuntimeError:
                     return  # the loop is closed, and nothing is bound any more
+
+    def _may_follow(self, slot: Slot | None) -> bool:
+        """Whether anything that is, or comes to be, bound to *slot* may be swapped by itself.
+
+        What is made later is looked at when its operation has come about.
+        """
+        if slot is None:
+            return False
+        setting = self._settings.lifecycle_of(slot.key).auto_swap
+        if setting is not None:
+            return setting != "off"
+        return any(each.candidate.policies.auto_swap != "off" for each in tuple(slot.alive))
 
     def _follow(self, engine: Engine, keys: list[Key]) -> None:
         """Swap by itself what its policy wants swapped when a better candidate is there."""
@@ -539,6 +616,14 @@ class Runtime:
 
             self._blocking = Blocking(self)
         return self._blocking
+
+
+def _moves(key: Key, before: Snapshot, old: Settings, after: Snapshot, new: Settings) -> bool:
+    """Whether going over from *old* to *new* settings changes who wins *key*, or what it is built from."""
+    earlier, later = before.decide(Request(key)).winner, after.decide(Request(key)).winner
+    if later is None or earlier is not later:
+        return later is not earlier
+    return new.written(key, later.provider) != old.written(key, later.provider)
 
 
 class Changes:

@@ -83,7 +83,7 @@ class Status:
 
 def of_slot(slot: Slot, now: float) -> SlotStatus:
     """The status of *slot*, *now* on the runtime's clock."""
-    bound = slot.bound
+    bound, last_error = slot.bound, slot.last_error
     return SlotStatus(
         slot.key,
         slot.phase,
@@ -92,7 +92,7 @@ def of_slot(slot: Slot, now: float) -> SlotStatus:
         slot.swaps,
         slot.rollbacks,
         slot.pending,
-        "" if slot.last_error is None else str(slot.last_error[0]).splitlines()[0],
+        "" if last_error is None else str(last_error[0]).splitlines()[0],
         slot.last_report,
     )
 

@@ -22,6 +22,10 @@ class Choosing:
         """
         snapshot = self._registry.snapshot
         want = operation.want
+        bound = slot.bound
+        operation.serving = None if bound is None else bound.provider
+        if operation.chosen is not None and operation.chosen[0] is snapshot:
+            return operation.chosen[1]
         if want.unpin and want.provider is None:
             snapshot = snapshot.what_if(pins={slot.key: None})
         if want.override and want.provider is not None:
@@ -33,17 +37,17 @@ class Choosing:
             candidate = snapshot.resolve(*slot.key)
         else:
             candidate = snapshot.choose(Request(slot.key, want.provider))
-        bound = slot.bound
-        operation.provider, operation.serving = candidate.provider, None if bound is None else bound.provider
-        return candidate, next(
-            each.source for each in snapshot.records(slot.key) if each.candidate is candidate
-        )
+        operation.provider = candidate.provider
+        choice = candidate, snapshot.source(candidate)
+        operation.chosen = (self._registry.snapshot, choice)
+        return choice
 
     def settle(self, slot: Slot, operation: Operation) -> None:
         """An operator's choice that came about is a pin; one to follow the order again drops it."""
         if operation.cause != "operator":
             return
-        if operation.want.provider is not None:
-            self._registry.pin(slot.key, operation.want.provider)
+        provider = operation.want.provider
+        if provider is not None:
+            self._registry.pin(slot.key, provider)
         elif operation.want.unpin:
             self._registry.unpin(slot.key)

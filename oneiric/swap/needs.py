@@ -6,7 +6,7 @@ With the lock first and the dependencies after it, two operations could each hol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
 from typing import Any
 
@@ -24,6 +24,8 @@ from oneiric_hookspecs import (
 
 from oneiric.activation import Generation, Handle, Operation, Slot
 from oneiric.tasks import Tasks
+
+_NOTHING: Mapping[Key, Candidate] = {}
 
 
 @attrs.define(eq=False)
@@ -93,25 +95,25 @@ class Needs:
         self._slot_of, self._ensure, self._resolve, self._handle = slot_of, ensure, resolve, handle
 
     async def meet(
-        self, operation: Operation, candidate: Candidate, among: dict[Key, Generation]
+        self, operation: Operation, candidate: Candidate, chosen: Mapping[Key, Candidate] = _NOTHING
     ) -> list[Met]:
         """Activate and lease what *candidate* needs; each is given back by whoever gets the list.
 
         Args:
             operation: For which.
             candidate: Whose needs.
-            among: Generations of the same transaction, which come before what is bound.
+            chosen: As for ``refuse_circles``.
         Raises:
             DependencyFailed: A required one did not come up; nothing is held.
             DependencyCycle: It needs itself.
         """
         if not candidate.needs:
             return []
-        self.refuse_circles(candidate)
+        self.refuse_circles(candidate, chosen)
         if len(candidate.needs) == 1:
-            return [await self._meet(operation, candidate.needs[0], among)]
+            return [await self._meet(operation, candidate, candidate.needs[0])]
         tasks = [
-            self._tasks.start(self._meet(operation, need, among), f"{candidate.key} needs {need.key}", copy_context())
+            self._tasks.start(self._meet(operation, candidate, need), f"{candidate.key} needs {need.key}", copy_context())
             for need in candidate.needs
         ]
         try:
@@ -127,12 +129,17 @@ class Needs:
                 task.add_done_callback(_give_back)
             raise
 
-    async def _meet(self, operation: Operation, need: Need, among: dict[Key, Generation]) -> Met:
-        new = among.get(need.key)
-        if new is not None and need.on_change != "handle":
-            met = Met(need, new.instance, new)
-            new.leases.add(met)
-            return met
+    def inside(self, need: Need, generation: Generation | None) -> Met:
+        """Meet *need* by *generation* of the same transaction; None where an optional one goes without."""
+        if need.on_change == "handle":
+            return Met(need, self._handle(need.key))
+        if generation is None:
+            return Met(need, None)
+        met = Met(need, generation.instance, generation)
+        generation.leases.add(met)
+        return met
+
+    async def _meet(self, operation: Operation, candidate: Candidate, need: Need) -> Met:
         try:
             slot = self._slot_of(need.key)
             while True:
@@ -156,26 +163,33 @@ class Needs:
                 return Met(need, None)
             if isinstance(error, Reentrant | DependencyCycle):
                 raise
-            path = (operation.key, *(error.path if isinstance(error, DependencyFailed) else (need.key,)))
+            path = (candidate.key, *(error.path if isinstance(error, DependencyFailed) else (need.key,)))
             reason = error.reason if isinstance(error, DependencyFailed) else str(error).splitlines()[0]
             bare = reason.removeprefix(f"{' -> '.join(map(str, path[1:]))}: ")
             raise DependencyFailed(bare, path=path) from error
 
-    def refuse_circles(self, candidate: Candidate) -> None:
-        """Raise ``DependencyCycle`` if *candidate* needs itself, by way of the winners of what it needs."""
-        self._refuse_circles(candidate, [candidate.key], set())
+    def refuse_circles(self, candidate: Candidate, chosen: Mapping[Key, Candidate] = _NOTHING) -> None:
+        """Raise ``DependencyCycle`` if *candidate* needs itself, by way of what fills what it needs.
 
-    def _refuse_circles(self, candidate: Candidate, path: list[Key], safe: set[Key]) -> None:
+        Args:
+            candidate: Where the way begins.
+            chosen: What fills keys by the same transaction; of others it is the winner.
+        """
+        self._refuse_circles(candidate, chosen, [candidate.key], set())
+
+    def _refuse_circles(
+        self, candidate: Candidate, chosen: Mapping[Key, Candidate], path: list[Key], safe: set[Key]
+    ) -> None:
         for need in candidate.needs:
             if need.optional or need.key in safe:
                 continue
             if need.key in path:
                 raise DependencyCycle(path=[*path[path.index(need.key) :], need.key])
             try:
-                inner = self._resolve(need.key)
+                inner = chosen.get(need.key) or self._resolve(need.key)
             except ResolutionError:
                 continue  # said by whoever meets it
-            self._refuse_circles(inner, [*path, need.key], safe)
+            self._refuse_circles(inner, chosen, [*path, need.key], safe)
             safe.add(need.key)
 
 

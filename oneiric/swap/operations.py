@@ -20,13 +20,14 @@ from oneiric_hookspecs import (
     RuntimeClosing,
     Superseded,
     SwapReport,
+    WrongThread,
 )
 from oneiric_hookspecs.lifecycle import Cause
 
 from oneiric.activation import Generation, Operation, Slot, Want, current
 from oneiric.hooks.faults import said
 from oneiric.settings import Settings
-from oneiric.tasks import Tasks
+from oneiric.tasks import Tasks, ended
 
 from .modes import Modes
 from .swapper import Swapper
@@ -61,7 +62,7 @@ class Operations:
     @property
     def under_way(self) -> tuple[Operation, ...]:
         """The operations that have not ended."""
-        return tuple(each for each in self._under_way if not each.done)
+        return tuple(each for each in tuple(self._under_way) if not each.done)  # from any thread
 
     # --- asking ------------------------------------------------------------------------------------------------
 
@@ -75,9 +76,9 @@ class Operations:
         """
         parent = self._parent()
         self._admit(slot, parent)
-        operation = next((each for each in slot.flights if self._same(each, want)), None)
-        if operation is not None:
-            return await self._wait(operation, parent, timeout)
+        for operation in slot.flights:
+            if self._same(operation, want):
+                return await self._wait(operation, parent, timeout)
         operation = self._start(slot, want, cause, parent, actor=actor, timeout=timeout)
         return await self._wait(operation, parent)
 
@@ -87,6 +88,11 @@ class Operations:
         Raises:
             OneiricError: Why nothing is.
         """
+        if asyncio._get_running_loop() is not self._tasks.loop:
+            raise WrongThread(
+                "use belongs on the loop on which the runtime was entered",
+                hint="from another thread: runtime.blocking.use",
+            )
         parent = by or self._parent()
         while not slot.occupied():
             if slot.gate is not None:
@@ -96,6 +102,8 @@ class Operations:
                 raise slot.refusal()
             self._admit(slot, parent)
             operation = next((each for each in reversed(slot.flights) if not each.ending), None)
+            # Said here and not below: another try would only find the same circle.
+            self._refuse_circle(operation, parent)
             if operation is None:
                 operation = self._start(slot, _USE, "use" if by is None else "need", parent)
             try:
@@ -160,6 +168,8 @@ class Operations:
     def _same(self, operation: Operation, want: Want) -> bool:
         if operation.many or operation.committed or operation.ending:
             return False
+        if operation.cause in ("use", "need"):
+            return False  # anything bound will do for those, be it built from other settings
         return operation.want == want and not want.reload
 
     def _may_supersede(self, slot: Slot, operation: Operation) -> bool:
@@ -201,7 +211,8 @@ class Operations:
             slot.key, cause, want, self._time, actor=actor, parent=parent, deadline=deadline
         )
         operation.detached = detached
-        operation.waits_for.update(each for each in slot.flights if not each.done)
+        if slot.flights:
+            operation.waits_for.update(each for each in slot.flights if not each.ending)
         context = self._tasks.context.copy()
         context.run(current.set, operation)
         slot.flights.append(operation)
@@ -209,17 +220,16 @@ class Operations:
 
     def launch(self, operation: Operation, work: Any, slots: list[Slot], context: Any) -> Operation:
         """Run *work* as the task of *operation*, which stands in the flights of *slots*."""
-        operation.task = self._tasks.start(work, f"{operation.id} {operation.cause} {operation.key}", context)
-        self._under_way.add(operation)
-
-        def ended(task: asyncio.Task[Any]) -> None:
+        def land(task: asyncio.Task[Any]) -> None:
             self._under_way.discard(operation)
             for slot in slots:
                 slot.flights.remove(operation)
                 if operation.committed and not task.cancelled() and task.exception() is None:
                     self.settled(slot)
 
-        operation.task.add_done_callback(ended)
+        name = f"{operation.id} {operation.cause} {operation.key}"
+        operation.task = self._tasks.start(work, name, context, land)
+        self._under_way.add(operation)
         return operation
 
     async def _run(self, slot: Slot, operation: Operation) -> SwapReport:
@@ -246,9 +256,12 @@ class Operations:
             self._refuse_circle(operation, parent)
             if parent is not None:
                 parent.waits_for.add(operation)
-            await asyncio.wait({task}, timeout=timeout)
-            if not task.done():
-                raise Busy(operation.key, holder=repr(operation), seconds=timeout)
+            if timeout is None:
+                await ended(task)
+            else:
+                await asyncio.wait({task}, timeout=timeout)
+                if not task.done():
+                    raise Busy(operation.key, holder=repr(operation), seconds=timeout)
         finally:
             operation.waiters -= 1
             if parent is not None:

@@ -60,7 +60,7 @@ class Shutdown:
             f"thread {name}"
             for name in await self._threads.quiet(min(1.0, max(0.0, deadline - self._time())))
         ]
-        await self._notices_told(deadline)
+        left += await self._tasks_ended(deadline)
         return CloseReport(tuple({id(each): each for each in ended}.values()), tuple(left))
 
     async def _stop_operations(self, deadline: float) -> None:
@@ -120,10 +120,12 @@ class Shutdown:
             slot, generation, lambda end: self._swapper.notices.retired(slot, operation, end), bounded=True
         )
 
-    async def _notices_told(self, deadline: float) -> None:
-        telling = [task for task in self._tasks.running if task.get_name().startswith("tell of")]
-        if telling:
-            await asyncio.wait(telling, timeout=max(0.0, deadline - self._time()))
+    async def _tasks_ended(self, deadline: float) -> list[str]:
+        """Wait for the tasks that are about to end: observers that are told, probes that were cancelled."""
+        running = [task for task in self._tasks.running if not task.get_name().startswith("spawned ")]
+        if running:
+            await asyncio.wait(running, timeout=max(0.0, deadline - self._time()))
+        return [f"task {task.get_name()}" for task in running if not task.done()]
 
 
 def _needs(slot: Slot) -> list[Need]:

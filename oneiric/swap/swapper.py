@@ -95,7 +95,7 @@ class Swapper:
             operation.at("decide")
             chosen = self.choosing.choose(slot, operation)
             operation.at("needs")
-            met = await self.needs.meet(operation, chosen[0], {})
+            met = await self.needs.meet(operation, chosen[0])
             try:
                 operation.at("lock")
                 await self.lock(slot, operation)
@@ -134,6 +134,9 @@ class Swapper:
 
     async def lock(self, slot: Slot, operation: Operation) -> None:
         """Step 3: have the slot, first come, first served."""
+        if len(slot.flights) == 1 and not slot.lock.locked():
+            await slot.lock.acquire()  # nobody else is there, so there is nothing to wait for
+            return
         seconds = operation.limit(self.activator.settings.lifecycle_of(slot.key).busy_timeout)
         try:
             async with asyncio.timeout(seconds):
@@ -145,6 +148,8 @@ class Swapper:
     async def make_room(self, slot: Slot, operation: Operation) -> None:
         """Wait until another generation may be opened beside those that have not ended."""
         limits = self.activator.settings.lifecycle_of(slot.key)
+        if len(slot.alive) < limits.max_generations:
+            return
         seconds = operation.limit(limits.busy_timeout)
         deadline = self._time() + seconds
         while len(slot.alive) >= limits.max_generations:
@@ -185,9 +190,15 @@ class Swapper:
         await self.raise_up(operation, new, old, await self.activator.load(operation, new))
 
     async def raise_up(
-        self, operation: Operation, new: Generation, old: Generation | None, factory: Callable[..., Any]
+        self,
+        operation: Operation,
+        new: Generation,
+        old: Generation | None,
+        factory: Callable[..., Any],
+        *,
+        judged: bool = True,
     ) -> None:
-        """Steps 6 to 9."""
+        """Steps 6 to 9; the last of them only if it is to be *judged*."""
         operation.at("create")
         await self.activator.start(operation, new, factory)
         operation.at("warm")
@@ -198,7 +209,7 @@ class Swapper:
             raise HealthRejected(health.reason or f"its health is {health.status}", health=health)
         operation.at("check")
         new.enter("standby")
-        if self._check_swap.impls:
+        if judged and self._check_swap.impls:
             view = None if old is None else old.view()
             self._refuse(await self._check_swap(operation.view(), new.view(), view))
 
@@ -277,21 +288,23 @@ class Swapper:
         old: Generation | None,
         *,
         outcome: Outcome | None = None,
+        gap_ms: float = 0.0,
     ) -> SwapReport:
         """Step 12: a success from here on.  No await; what follows happens in the background."""
         self.choosing.settle(slot, operation)
         slot.last_error, slot.pending = None, ""
         slot.swaps += old is not None
-        report = self.report(
-            slot, operation, outcome or ("activated" if old is None else "swapped"), old, new
-        )
+        outcome = outcome or ("activated" if old is None else "swapped")
+        report = self.report(slot, operation, outcome, old, new, gap_ms=gap_ms)
         self.promotion.settle(slot, operation, new, old)
         self.notices.bound(slot, operation, report, new, old)
         return report
 
-    def drop(self, slot: Slot, operation: Operation, new: Generation) -> None:
+    def drop(self, slot: Slot, operation: Operation, new: Generation, *, bounded: bool = False) -> None:
         """Dispose of a generation that did not come to be bound, or does not stay so."""
-        self.activator.retire(slot, new, lambda end: self.notices.retired(slot, operation, end))
+        self.activator.retire(
+            slot, new, lambda end: self.notices.retired(slot, operation, end), bounded=bounded
+        )
 
     def report(
         self,
@@ -300,6 +313,8 @@ class Swapper:
         outcome: Outcome,
         old: Generation | None,
         new: Generation | None,
+        *,
+        gap_ms: float = 0.0,
     ) -> SwapReport:
         """What came of *operation*."""
 
@@ -321,6 +336,7 @@ class Swapper:
             None if old is None else old.provider,
             None if new is None else new.provider,
             operation.steps(),
+            gap_ms,
             warnings=warnings,
             observed=lambda: self.notices.told(slot, report),
             retired=retired,

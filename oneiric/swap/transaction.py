@@ -80,67 +80,84 @@ class Transaction:
                 raise
             raise error from raised
 
-    async def _locked(self, members: list[Member], lead: Operation) -> list[SwapReport]:
+    async def _locked(self, members: list[Member], lead: Operation, *, rounds: int = 3) -> list[SwapReport]:
+        for _ in range(rounds):
+            async with contextlib.AsyncExitStack() as stack:
+                await self._admitted(members, lead, stack)
+                _at(members, "recheck")
+                if not all(self._still(member) for member in members):
+                    continue
+                changing = [member for member in members if self._changes(member)]
+                try:
+                    for member in self._in_order(changing):
+                        with _placing(member):
+                            await self._prepare(member, members)
+                    _at(members, "commit")
+                    self._swapper.before_commit(lead)
+                except BaseException:
+                    for member in changing:
+                        if member.new is not None:
+                            self._swapper.drop(member.slot, member.operation, member.new)
+                    raise
+                await self._commit(changing, members, lead)
+                return [self._report(member) for member in members]
+        raise Busy(
+            lead.key, holder="changes of the registry: other candidates won three times in a row"
+        )
+
+    async def _admitted(
+        self, members: list[Member], lead: Operation, stack: contextlib.AsyncExitStack
+    ) -> None:
+        """Steps 1 to 3 for all of them; what is held is given back by *stack*."""
         swapper = self._swapper
-        async with contextlib.AsyncExitStack() as stack:
-            inside = {member.slot.key for member in members}
-            for member in members:
+        for member in members:
+            with _placing(member):
                 member.operation.at("decide")
                 member.candidate, member.source = swapper.choosing.choose(member.slot, member.operation)
                 self._refuse_exclusive(member)
-                swapper.needs.refuse_circles(member.candidate)
-            for member in members:
-                # What is outside is met before any lock; what is inside comes from the transaction itself.
-                outside = attrs.evolve(
-                    member.candidate,
-                    needs=tuple(need for need in member.candidate.needs if need.key not in inside),
-                )
+        chosen = {member.slot.key: member.candidate for member in members}
+        for member in members:
+            with _placing(member):
+                swapper.needs.refuse_circles(member.candidate, chosen)
+        for member in members:
+            # What is outside is met before any lock; what is inside comes from the transaction itself.
+            outside = tuple(need for need in member.candidate.needs if need.key not in chosen)
+            stack.callback(self._give_back, member)
+            with _placing(member):
                 member.operation.at("needs")
-                member.met = await swapper.needs.meet(lead, outside, {})
-                stack.callback(self._give_back, member)
-            for member in members:
+                member.met = await swapper.needs.meet(
+                    lead, attrs.evolve(member.candidate, needs=outside), chosen
+                )
+        for member in members:
+            with _placing(member):
                 member.operation.at("lock")
                 await swapper.lock(member.slot, lead)
                 stack.callback(member.slot.lock.release)
-            lead.at("recheck")
-            changing = [member for member in members if self._changes(member)]
-            try:
-                for member in self._levels(changing):
-                    await self._prepare(member, changing)
-                swapper.before_commit(lead)
-            except BaseException:
-                for member in changing:
-                    if member.new is not None:
-                        swapper.drop(member.slot, member.operation, member.new)
-                raise
-            await self._commit(changing, lead)
-            return [self._report(member) for member in members]
 
     def _give_back(self, member: Member) -> None:
         for each in member.met:
             each.give_back()
+        member.met = []
+
+    def _still(self, member: Member) -> bool:
+        """Whether what was chosen before the lock is what would be chosen now."""
+        with _placing(member):
+            self._refuse_exclusive(member)
+            return self._swapper.choosing.choose(member.slot, member.operation)[0] is member.candidate
 
     def _changes(self, member: Member) -> bool:
-        swapper = self._swapper
-        again = swapper.choosing.choose(member.slot, member.operation)
-        if again[0] is not member.candidate:
-            raise ActivationError(
-                "another candidate won while the transaction waited", key=member.slot.key, hint="try again"
-            )
-        return not swapper.unchanged(member.slot, member.operation, member.candidate, member.source)
+        return not self._swapper.unchanged(member.slot, member.operation, member.candidate, member.source)
 
     def _refuse_exclusive(self, member: Member) -> None:
         mode = self._modes.mode(member.candidate, member.slot.bound)
         if member.slot.bound is not None and mode != "overlap":
-            raise ActivationError(
+            raise Permanent(
                 f"its mode is {mode}, and a transaction needs both generations at once",
-                key=member.slot.key,
-                provider=member.candidate.provider,
                 hint="swap it alone, before or after",
             )
 
-    def _levels(self, members: list[Member]) -> list[Member]:
-        """Those that others need before the others."""
+    def _in_order(self, members: list[Member]) -> list[Member]:
+        """Those that others need before the others; who can do without goes first in a circle."""
         by_key = {member.slot.key: member for member in members}
         ordered: dict[Key, Member] = {}
 
@@ -157,42 +174,52 @@ class Transaction:
 
     async def _prepare(self, member: Member, members: list[Member]) -> None:
         swapper = self._swapper
-        ready = {other.slot.key: other.new for other in members if other.new is not None}
-        inside = tuple(need for need in member.candidate.needs if need.key in ready)
-        rest = tuple(
-            need for need in member.candidate.needs if need not in inside and not self._met(member, need)
-        )
-        more = await swapper.needs.meet(
-            member.operation, attrs.evolve(member.candidate, needs=inside + rest), ready
-        )
-        needs, member.met = [*member.met, *more], []
-        member.old = member.slot.bound
+        # Every slot inside is locked: what is bound there and does not change stays for as long as this takes.
+        inside = {
+            other.slot.key: other.new or (None if self._changes(other) else other.slot.bound)
+            for other in members
+        }
+        member.met += [
+            swapper.needs.inside(need, inside[need.key])
+            for need in member.candidate.needs
+            if need.key in inside
+        ]
         await swapper.make_room(member.slot, member.operation)
+        needs, member.met = member.met, []
         member.new = swapper.activator.new(member.slot, member.candidate, member.source, needs)
-        await swapper.prepare(member.operation, member.new, member.old)
+        await swapper.prepare(member.operation, member.new, member.slot.bound)
 
-    def _met(self, member: Member, need: Need) -> bool:
-        return any(each.need == need for each in member.met)
-
-    async def _commit(self, members: list[Member], lead: Operation) -> None:
+    async def _commit(self, changing: list[Member], members: list[Member], lead: Operation) -> None:
         swapper = self._swapper
-        for member in members:
+        changes = []
+        for member in changing:
+            assert member.new is not None
             member.old = member.slot.bound
-        changes = [(member.slot, member.new, member.old) for member in members if member.new is not None]
+            changes.append((member.slot, member.new, member.old))
         swapper.commit(changes, lead)
+        member = members[0]
         try:
-            for member in members:
+            for member in changing:
                 assert member.new is not None
                 await swapper.confirm(member.operation, member.new, member.old)
-            lead.at("finalize")
+            _at(members, "finalize")
         except BaseException as error:
             swapper.revert(changes, lead)
-            told = [
-                swapper.rolled_back(member.slot, member.operation, member.new, member.old, error)
-                for member in members
-                if member.new is not None
-            ]
-            raise told[0]
+            told = self._rolled_back(member, error)
+            for other in changing:
+                if other is not member:
+                    self._rolled_back(other, self._along(member, error))
+            raise told from error
+
+    def _rolled_back(self, member: Member, error: BaseException) -> BaseException:
+        assert member.new is not None
+        return self._swapper.rolled_back(member.slot, member.operation, member.new, member.old, error)
+
+    def _along(self, member: Member, error: BaseException) -> BaseException:
+        """What is said of those who went back only because of *member*."""
+        if not isinstance(error, Exception):
+            return error
+        return FactoryError(f"it went back with {member.slot.key}: {getattr(error, 'reason', None) or said(error)}")
 
     def _report(self, member: Member) -> SwapReport:
         swapper = self._swapper
@@ -201,3 +228,18 @@ class Transaction:
             bound = member.slot.bound
             return swapper.report(member.slot, member.operation, "unchanged", bound, bound)
         return swapper.finalize(member.slot, member.operation, member.new, member.old)
+
+
+def _at(members: list[Member], step: str) -> None:
+    for member in members:
+        member.operation.at(step)
+
+
+@contextlib.contextmanager
+def _placing(member: Member) -> Iterator[None]:
+    """What is raised in the block happened to *member*."""
+    try:
+        yield
+    except OneiricError as error:
+        member.operation.place(error)
+        raise

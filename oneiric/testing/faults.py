@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 
 class Steps:
@@ -24,11 +24,11 @@ class Steps:
         self.watchers: list[Callable[[int], Any]] = []
 
     def __enter__(self) -> Self:
-        self._loop: Any = asyncio.get_running_loop()
-        original = type(self._loop)._run_once  # noqa: SLF001 - there is no other way to stand between two steps
+        self._loop = cast(Any, asyncio.get_running_loop())
+        original = self._loop._run_once  # noqa: SLF001 - there is no other way to stand between two steps
 
         def step() -> None:
-            original(self._loop)
+            original()
             self.count += 1
             if (action := self.actions.get(self.count)) is not None:
                 action()
@@ -55,13 +55,13 @@ def raising_at(step: str, error: Callable[[], BaseException], nth: int = 1) -> I
 
     original, begun = Operation.at, []
 
-    def at(self: Operation, name: str) -> None:
-        original(self, name)
+    def at(operation: Operation, name: str) -> None:
+        original(operation, name)
         begun.append(name)
         if name == step and begun.count(step) == nth:
             raise error()
 
-    Operation.at = at  # type: ignore[method-assign]
+    Operation.at = at  # type: ignore[method-assign, assignment]
     try:
         yield begun
     finally:

@@ -193,7 +193,7 @@ class Rules:
         for slot in engine.slots.values():
             if slot.phase in ("activating", "swapping", "confirming"):
                 self._say(f"I10: {slot} is left in phase {slot.phase}")
-            if slot.lock.locked() or slot.flights or slot.gate is not None:
+            if slot.lock.locked() or [each for each in slot.flights if not each.done] or slot.gate is not None:
                 self._say(f"I7: {slot} is not free: {slot.flights}")
             strays = [each for each in slot.alive if each.gone is None and each not in (slot.bound, slot.spare)]
             if strays:

@@ -254,7 +254,8 @@ class Workshop:
         maker = self.maker(provider, form, needs=needs, make=make, enter=enter, close=close, probe=probe)
         if "close_by" in more:
             more["close"] = more.pop("close_by")
-        return Candidate(key, provider, maker, needs=needs, **more)
+        factory: Any = maker
+        return Candidate(key, provider, factory, needs=needs, **more)
 
 
 def sleeping(seconds: float) -> Act:

@@ -129,13 +129,15 @@ class World:
         for _ in range(times):
             await asyncio.sleep(0)
 
-    async def at_rest(self, turns: int = 200) -> None:
-        """Wait, without time passing, until no operation is under way and everybody was told."""
-        for _ in range(turns):
-            names = [task.get_name() for task in self.engine.tasks.running]
-            if not self.engine.operations.under_way and not any(name.startswith("tell") for name in names):
-                return
-            await asyncio.sleep(0)
-        if self.engine.operations.under_way:
-            await asyncio.wait({each.task for each in self.engine.operations.under_way}, timeout=600)
-            await self.turn(5)
+    async def at_rest(self, rounds: int = 100) -> None:
+        """Wait until no operation is under way and everybody was told; no time passes where none has to."""
+        for _ in range(rounds):
+            for _ in range(100):
+                names = [task.get_name() for task in self.engine.tasks.running]
+                if not self.engine.operations.under_way and not any(name.startswith("tell") for name in names):
+                    return
+                await asyncio.sleep(0)
+            if under_way := self.engine.operations.under_way:
+                await asyncio.wait({each.task for each in under_way}, timeout=600)
+            else:
+                await asyncio.sleep(0.01)

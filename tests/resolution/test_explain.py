@@ -263,7 +263,7 @@ def test_left_out(new_registry, facts, reason, remedy):
 FITS = [
     {"platforms": {"linux"}},
     {"distributions": ("redis", "Attrs>=24,<25")},
-    {"distributions": ("beta>=2.0b1",)},
+    {"distributions": ("beta>=1",)},
     {"distributions": ("nowhere; python_version < '3.8'", "other; sys_platform == 'darwin'")},
     {"capabilities": {"ttl"}},
 ]

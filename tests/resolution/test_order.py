@@ -191,8 +191,10 @@ def test_a_replaced_identity_keeps_its_place_among_many(registry):
     app = Source("app")
     registry.register(app, *[candidate(f"p{number}") for number in range(40)])
     registry.register(app, candidate("p40"))
+    replaced = registry.snapshot.records(KEY)[7].candidate
     registry.register(app, candidate("p7", summary="again"))
     registry.register(app, candidate("p7", summary="and again"))
+    assert id(replaced) not in registry._indexes[KEY][1]  # or another object at its address would pass for it
 
     providers = [each.candidate.provider for each in registry.snapshot.records(KEY)]
     assert providers == [f"p{number}" for number in range(41)]

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import types
 
 import attrs
 import pytest
@@ -224,6 +225,24 @@ def test_a_code_object_is_no_signature(registry):
     registry.register(APP, candidate(factory=make(("redis://",))))
     with pytest.raises(PluginError):
         registry.register(APP, candidate("other", factory=make(None)))
+
+
+def passed(*args, **kwargs): ...
+
+
+def copy(function, **facts):
+    other = types.FunctionType(function.__code__, function.__globals__)
+    other.__dict__.update(facts)
+    return other
+
+
+@pytest.mark.parametrize("facts", [{"__wrapped__": stranger}, {"__signature__": inspect.signature(stranger)}])
+def test_what_says_to_be_another_is_looked_at_as_that(registry, facts):
+    """A wrapper's code is that of all it wraps, and was seen before with nothing to complain about."""
+    for _ in range(2):
+        registry.replace(APP, [candidate(factory=copy(passed))])
+
+    assert "requires 'url'" in refused(registry.replace, APP, [candidate(factory=copy(passed, **facts))])
 
 
 def test_many_factories_are_looked_at(registry):

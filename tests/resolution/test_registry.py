@@ -127,6 +127,18 @@ def test_coming_and_going_leaves_nothing_behind(registry):
     assert registry.snapshot.shelves == {}
 
 
+def test_what_writers_remember_of_a_full_key_goes_with_it(registry):
+    """No index outlives what it is about."""
+    registry.register(APP, *[candidate(f"p{number}") for number in range(30)])
+    registry.register(APP, candidate("more"))
+    assert list(registry._indexes) == [KEY]
+
+    registry.withdraw("app", key=KEY, provider="p3")
+    assert registry._indexes == {}
+    registry.register(APP, candidate("p3"))
+    assert [each for each in providers(registry.snapshot) if each == "p3"] == ["p3"]
+
+
 def test_records_say_who_and_where(registry):
     registry.register(APP, candidate("memory"), candidate())
 

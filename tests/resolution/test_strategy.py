@@ -119,6 +119,23 @@ def test_a_row_that_contradicts_the_winner_is_not_kept(new_registry):
     ]
 
 
+def test_a_row_told_twice_stands_for_nobody_else(new_registry):
+    """A candidate that the strategy forgot has a row all the same."""
+
+    @hookimpl
+    def oneiric_resolve(request, candidates, view):
+        row = Row(candidates[0], "selected", "plugin", "I", "", view.source(candidates[0]))
+        return Decision(request, candidates[0], "straws", (row, row))
+
+    registry = new_registry(oneiric_resolve)
+    registry.register(APP, candidate("memory"), candidate())
+
+    assert told(registry.snapshot.decide(Request(KEY))) == [
+        ("memory", "selected", "plugin", "I", "app"),
+        ("redis", "shadowed", "plugin", "not chosen by lab", "app"),
+    ]
+
+
 def test_a_strategy_may_leave_it_to_the_next(new_registry):
     @hookimpl
     def oneiric_resolve(): ...

@@ -1,11 +1,22 @@
 """Readers take no lock and see each change whole, however many write."""
 
 import random
+import sys
 import threading
 
+import pytest
 from oneiric_hookspecs import Candidate, Key, NoCandidate, Request, Source
 
 KEYS = [Key.of("adapter", f"part-{number}") for number in range(8)]
+
+
+@pytest.fixture(autouse=True)
+def impatient():
+    """Let threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
 
 
 def connect(): ...
@@ -122,6 +133,45 @@ def test_who_saw_the_new_one_never_sees_an_old_one_elsewhere(registry):
                 number = found
 
     run(writer, *[reader] * 4)
+
+
+def test_in_the_midst_of_a_change_nothing_of_it_is_seen(registry):
+    """At every step of a writer the snapshot is the old one, and shows what it showed."""
+    old_keys, kept, new_keys = KEYS[:3], KEYS[3:5], KEYS[5:]
+    looks = []
+
+    def look():
+        if old is not None:
+            looks.append(
+                registry.snapshot is old
+                and old.keys() == (*old_keys, *kept)
+                and [old.resolve(*key).version for key in (*old_keys, *kept)] == ["1"] * 5
+                and [old.records(key) for key in new_keys] == [()] * 3
+            )
+
+    class Slow(dict):
+        def update(self, changed):
+            for key, shelf in changed.items():
+                look()
+                self[key] = shelf
+            look()
+
+        def __delitem__(self, key):
+            look()
+            super().__delitem__(key)
+            look()
+
+    source = Source("app")
+    registry.snapshot.shelves = Slow()
+    old = None
+    registry.replace(source, [Candidate(key, "redis", connect, version="1") for key in (*old_keys, *kept)])
+    old = registry.snapshot
+
+    registry.replace(source, [Candidate(key, "redis", connect, version="2") for key in (*kept, *new_keys)])
+
+    assert len(looks) == 9 + 2 * len(old_keys)
+    assert all(looks)
+    assert registry.snapshot.keys() == (*kept, *new_keys)
 
 
 def test_no_registration_is_lost(registry):

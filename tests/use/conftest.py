@@ -56,6 +56,8 @@ class Declares:
 class Workshop:
     """Candidates of ``adapter`` keys, and all that was made of them."""
 
+    thing = Thing
+
     def __init__(self):
         self.made: list[Thing] = []
 

@@ -14,17 +14,27 @@ BROKEN = 1
 
 
 @click.command("demo")
-@click.option("--clients", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many work at once.")
-@click.option("--swaps", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many under load.")
-@click.option("--seconds", default=3.0, show_default=True, type=click.FloatRange(0, 3600), help="What those are spread over.")
+@click.option(
+    "--clients", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many work at once."
+)
+@click.option(
+    "--swaps", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many under load."
+)
+@click.option(
+    "--seconds",
+    default=3.0,
+    show_default=True,
+    type=click.FloatRange(0, 3600),
+    help="What those are spread over.",
+)
 @click.option("--keep", metavar="DIR", help="Make the project in DIR, and leave it there.")
 @click.pass_obj
 def command(context: Context, clients: int, swaps: int, seconds: float, keep: str | None) -> None:
     """See it work: swaps under load, a refusal, a rollback.
 
-    In a project of its own, with a settings file and a plugin: clients work on adapter:cache without pause while it is
-    swapped, while candidates that are no good are refused, and while one that turns bad is rolled back.  Exits with 0
-    if every promise was kept, with 1 and a sentence for each that was not.
+    In a project of its own, with a settings file and a plugin: clients work on adapter:cache without pause while it
+    is swapped, while candidates that are no good are refused, and while one that turns bad is rolled back.  Exits
+    with 0 if every promise was kept, with 1 and a sentence for each that was not.
     """
     figures = _played(context, clients, swaps, seconds, keep)
     context.show(figures, "oneiric/demo/1", lambda _: _ending(context, figures))
@@ -46,7 +56,9 @@ def _played(context: Context, clients: int, swaps: int, seconds: float, keep: st
             # What the user's own environment says is not about this project.
             settings = load(folder / "oneiric.toml", environ={})
             if keep is None:
-                narrator.begin("A runtime from a settings file and a plugin, in a temporary folder (--keep DIR keeps it)")
+                narrator.begin(
+                    "A runtime from a settings file and a plugin, in a temporary folder (--keep DIR keeps it)"
+                )
             else:
                 narrator.begin(f"A runtime from {folder / 'oneiric.toml'}, which stays there")
             options = context.options
@@ -77,15 +89,21 @@ def _ending(context: Context, figures: dict[str, Any]) -> str:
         ("took", f"{figures['seconds']:.1f} s", ""),
     ]
     names, values = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)
-    lines = [f"{name:<{names}}  {value:>{values}}  {context.paint(note)}".rstrip() for name, value, note in rows]
+    lines = [
+        f"{name:<{names}}  {value:>{values}}  {context.paint(note)}".rstrip() for name, value, note in rows
+    ]
     if figures["broken"]:
         verdict = [f"{context.paint('broken')}: {each}" for each in figures["broken"]]
     else:
         verdict = [
-            f"{context.paint('kept')}: every promise: no call failed because of a swap, what was no good was refused or",
-            "rolled back while the one before it served, and every instance was closed, once",
+            f"{context.paint('kept')}: no call failed because of a swap; what was no good was refused, or rolled back",
+            "while the one before it served; and every instance was closed, once",
         ]
-    where = [] if figures["project"] is None else ["", f"look around: oneiric -c {figures['project']}/oneiric.toml list"]
+    where = (
+        []
+        if figures["project"] is None
+        else ["", f"look around: oneiric -c {figures['project']}/oneiric.toml list"]
+    )
     return "\n".join(["", *lines, "", *verdict, *where])
 
 

@@ -18,7 +18,7 @@ class WrongAnswer(Exception):
 class Clients:
     """A number of tasks that set, get and delete values of their own, each three calls in one lease.
 
-    Half of them use ``runtime.use``, half a handle.  Between two leases each lets the others go on, and rests no longer.
+    Half of them use ``runtime.use``, half a handle.  Between two leases each lets the others go on, no longer.
 
     Attributes:
         failed: What went wrong that no provider is to blame for, and how often.
@@ -41,7 +41,9 @@ class Clients:
         """Let them begin; a handle does not activate, so the first use is made here."""
         async with self._runtime.use("adapter", "cache"):
             pass
-        self._tasks = [self._runtime.spawn(self._work(number), name=f"client {number}") for number in range(count)]
+        self._tasks = [
+            self._runtime.spawn(self._work(number), name=f"client {number}") for number in range(count)
+        ]
         self._tasks.append(self._runtime.spawn(self._greet(), name="guest"))
 
     async def stop(self) -> None:
@@ -65,7 +67,7 @@ class Clients:
                     async with self._runtime.use("adapter", "cache") as cache:
                         provider = cache.provider
                         await self._calls(cache, name, value)
-            except Exception as error:  # noqa: BLE001 - it is what is counted here
+            except Exception as error:  # it is what is counted here
                 if provider in self._bad:
                     self.bad += 1
                 else:
@@ -94,7 +96,7 @@ class Clients:
                     provider = greeter.built_from
                     await greeter.greet("guest")
                 self.greetings += 1
-            except Exception as error:  # noqa: BLE001 - as above
+            except Exception as error:  # as above
                 self.failed[f"greeter from {provider or 'nothing'}: {type(error).__name__}: {error}"] += 1
             await asyncio.sleep(0.02)
 

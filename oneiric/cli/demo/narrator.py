@@ -78,7 +78,11 @@ class Narrator(logging.Handler):
         """A new scene."""
         self.scenes.append({"title": title, "said": []})
         self._print("")
-        self._print(click.style(f"{len(self.scenes)}. {title}", bold=True) if self._color else f"{len(self.scenes)}. {title}")
+        self._print(
+            click.style(f"{len(self.scenes)}. {title}", bold=True)
+            if self._color
+            else f"{len(self.scenes)}. {title}"
+        )
 
     def say(self, text: str) -> None:
         """What happens: one line, its first word in the colour of what it says."""
@@ -86,7 +90,9 @@ class Narrator(logging.Handler):
         if self.scenes:
             self.scenes[-1]["said"].append(text)
         # What goes on stands below what it goes on from: the first word and its gap take thirteen columns.
-        first, *more = textwrap.wrap(text, width() - 3, subsequent_indent=" " * 13, break_on_hyphens=False) or [""]
+        first, *more = textwrap.wrap(
+            text, width() - 3, subsequent_indent=" " * 13, break_on_hyphens=False
+        ) or [""]
         word, space, rest = first.partition(" ")
         if self._color and word in _COLORS:
             first = click.style(word, fg=_COLORS[word]) + space + rest

@@ -1,0 +1,265 @@
+"""The demo keeps its word, and would say so if it did not."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from oneiric_hookspecs import Spec, specs
+
+import oneiric.cli.demo as demo
+
+SHORT = ["--clients", "20", "--swaps", "4", "--seconds", "0.3"]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """The figures of a short demo, and its project, which was kept."""
+    kept = tmp_path_factory.mktemp("demo") / "project"
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "oneiric", "demo", *SHORT, "--keep", str(kept), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return json.loads(done.stdout), kept
+
+
+def test_every_promise_is_kept(played):
+    """No call fails by a swap, nothing is used after its end, and as many are closed as were made."""
+    figures, _ = played
+
+    zero = ["failed_calls", "closed_twice", "used_after_close"]
+    assert ({name: figures[name] for name in zero}, figures["verdict"], figures["broken"]) == (
+        dict.fromkeys(zero, 0),
+        "kept",
+        [],
+    )
+    assert figures["instances_made"] == figures["instances_closed"] > 10
+
+
+def test_what_was_to_happen_has_happened(played):
+    """Swaps, four refusals, two rollbacks, and calls that the bad provider failed; measured apart with and without swaps."""
+    figures, _ = played
+
+    # 4 under load, disk before them, turns-bad, sticky and memory; and the greeter once or twice for its cache.
+    assert figures["swaps"] in {9, 10, 11}
+    assert (figures["refused"], figures["rollbacks"]) == (4, 2)
+    assert figures["bad_provider_calls"] >= 5
+    assert figures["calls"] > 1000
+    assert figures["greetings"] > 0
+    measured = figures["latency"]["without_swaps"]["calls"] + figures["latency"]["with_swaps"]["calls"]
+    assert figures["calls"] - figures["bad_provider_calls"] <= measured <= figures["calls"]
+    for each in figures["latency"].values():
+        assert 0 < each["p50_ms"] <= each["p99_ms"] <= each["max_ms"]
+
+
+TOLD = [
+    (0, "->  memory       highest priority (0)"),
+    (0, "started      the runtime takes operations"),
+    (1, "activated    adapter:cache: memory"),
+    (1, "resolved     adapter:cache: disk wins now, memory did (selected by a pin)"),
+    (3, "promoted     service:greeter says 'Salve, Oneiric' from disk; it was selected by demo_shop:Shop (it speaks la)"),
+    (
+        4,
+        "refused      adapter:cache: unreachable did not come up at step create: ConnectionRefusedError: nobody "
+        "listens on 127.0.0.1:6379",
+    ),
+    (4, "refused      adapter:cache: sick did not come up at step warm: the licence has expired"),
+    (5, "refused      adapter:cache: recalled was refused at step load: demo_shop:Shop objects: version 0.9 was recalled"),
+    (5, "refused      adapter:cache: memory was refused at step check: demo_shop:Shop objects: interns change nothing on Fridays"),
+    (5, "serving      disk"),
+    (6, "refused      adapter:cache: sluggish was rolled back: demo_shop:Shop objects: the canary took "),
+    (7, "rolled back  adapter:cache: turns-bad -> disk, "),
+    (7, "explained    turns-bad is left out: eligibility: in quarantine: rolled back"),
+    (8, "retired      adapter:cache: sticky close_failed: OSError: the lock file is gone"),
+    (9, "stopping     the runtime closes what is left"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("scene", "line"), TOLD)
+def test_it_is_told(played, scene, line):
+    """Every kind of thing that happens is in the story, in its scene."""
+    said = played[0]["scenes"][scene]["said"]
+
+    assert [each for each in said if each.startswith(line)], said
+
+
+def test_every_hook_is_used(played, folder):
+    """A hook ships only with a plugin of this repository that uses it: a built-in one, or the demo's."""
+    hooks = folder.run("-c", played[1] / "oneiric.toml", "hooks", "--json").json["hooks"]
+
+    everyone = {spec.name for spec in vars(specs).values() if isinstance(spec, Spec)}
+    assert {hook["name"] for hook in hooks if hook["implementations"]} == everyone
+
+
+def test_kept_project_is_a_real_one(played, folder):
+    """Whoever looks around finds settings, a plugin and a cache, and every command works there."""
+    kept = played[1]
+    assert {"oneiric.toml", "demo_shop.py", "cache.sqlite"} <= {path.name for path in kept.iterdir()}
+
+    ended = folder.run("-c", kept / "oneiric.toml", "list", "--json")
+
+    assert [(f"{k['domain']}:{k['key']}", k["winner"]) for k in ended.json["keys"]] == [
+        ("adapter:cache", "memory"),
+        ("service:greeter", "latin"),
+    ]
+    assert ended.json["warnings"] == []
+
+
+def test_people_see_a_table(folder):
+    """Scenes, then the figures, then the verdict; nothing on stderr where no terminal is."""
+    ended = folder.run("demo", *SHORT)
+
+    lines = ended.out.splitlines()
+    assert (ended.code, ended.err) == (0, "")
+    assert (
+        lines[0] == "A runtime from a settings file and a plugin, in a temporary folder (--keep DIR keeps it)"
+    )
+    assert [line.split(". ", 1)[1] for line in lines if line[:1].isdigit()] == [
+        "Who fills adapter:cache, and why not the others?",
+        "20 clients work on it without pause, first on memory, then on disk",
+        "4 swaps under their hands, memory for disk and back",
+        "What was built from the cache is built anew, once its new cache is promoted",
+        "Candidates that do not come up, or come up ill: refused, and nobody notices",
+        "Candidates that a plugin's policy objects to",
+        "One that is bound, and found too slow by a canary: back at once",
+        "One that is well when it is bound, and turns bad on probation: back by itself",
+        "One whose close raises: the swap away from it stands, and the report says so",
+        "The end: the clients go home, and everything is closed",
+    ]
+    assert [" ".join(line.split()[:-2]) for line in lines if line.startswith("calls failed by a swap")] == [
+        "calls failed by a swap"
+    ]
+    assert lines[-2].startswith("kept: no call failed because of a swap")
+    assert max(map(len, lines)) <= 100
+
+
+def test_narrow_terminal(folder):
+    """At 80 columns nothing runs over, either."""
+    ended = folder.run("demo", *SHORT, COLUMNS="80")
+
+    assert (ended.code, max(map(len, ended.out.splitlines()[:-4]))) <= (0, 80)
+
+
+def leftovers():
+    return {path.name for path in Path(tempfile.gettempdir()).glob("oneiric-demo-*")}
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_interrupted_in_the_middle(folder, options, tmp_path):
+    """Ctrl-C closes what is open, removes the folder, and says one word; no traceback."""
+    environment = folder.environment | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    (tmp_path / "hook.py").write_text(
+        "from oneiric_hookspecs import hookimpl\n"
+        "@hookimpl\n"
+        "async def oneiric_swapped(report):\n"
+        "    import pathlib; pathlib.Path(__file__).with_name('swapped').touch()\n"
+    )
+    environment["PYTHONPATH"] += os.pathsep + str(tmp_path)
+    with subprocess.Popen(
+        folder.command("demo", "--swaps", "100", "--seconds", "100", "-p", "hook", *options),
+        env=environment,
+        cwd=folder.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+
+        async def swapped():
+            async with asyncio.timeout(30):
+                while not (tmp_path / "swapped").exists():
+                    await asyncio.sleep(0.02)
+
+        asyncio.run(swapped())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert (err if not options else json.loads(err)["message"] + "\n") == "interrupted\n"
+    assert (out == "") is bool(options)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("oneiric-demo")] == []
+
+
+VETO = """\
+from oneiric_hookspecs import Objection, hookimpl
+
+@hookimpl
+async def oneiric_check_swap(old, new):
+    if old and new.candidate.provider == "disk":
+        yield_ = [Objection("no disks today")]
+        return yield_
+"""
+BREAKS = {
+    "a swap that does not work": (VETO, "a swap to disk did not work: "),
+    "a closed instance in use": (
+        """\
+        from oneiric_hookspecs import hookimpl
+
+        @hookimpl
+        async def oneiric_swapped(old, new):
+            if new.candidate.provider == "disk":
+                await new.instance.aclose()
+        """,
+        "calls reached a closed instance",
+    ),
+    "an instance that nobody closes": (
+        """\
+        from oneiric_hookspecs import hookimpl
+
+        @hookimpl
+        async def oneiric_activated(new):
+            type(new.instance)(object(), "leak", getattr(new.instance, "ledger")) if new.key.name == "cache" else None
+        """,
+        "instances were made, and ",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BREAKS)
+def test_broken_promise_is_said(folder, case):
+    """The figures are measured: where a plugin makes one of them wrong, the exit status is 1, with a sentence."""
+    source, sentence = BREAKS[case]
+    folder.write("breaker.py", source)
+
+    ended = folder.run("demo", *SHORT, "-p", "breaker", "--json")
+
+    assert (ended.code, ended.json["verdict"]) == (1, "broken")
+    assert [each for each in ended.json["broken"] if sentence in each], ended.json["broken"]
+
+
+def test_folder_that_is_not_empty_is_left_alone(folder):
+    """--keep overwrites nothing."""
+    folder.write("mine/oneiric.toml", "# mine\n")
+
+    ended = folder.run("demo", "--keep", "mine")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert (
+        ended.err.splitlines()[0]
+        == f"error: {folder.path}/mine is not empty; --keep makes a folder of its own"
+    )
+    assert (folder.path / "mine" / "oneiric.toml").read_text() == "# mine\n"
+
+
+def test_users_own_settings_do_not_take_part(folder):
+    """Neither a settings file in the working directory nor variables change the demo's project."""
+    folder.write("oneiric.toml", "[nonsense\n")
+
+    ended = folder.run(
+        "demo", *SHORT, "--json", ONEIRIC__LIFECYCLE__PROBATION="many", ONEIRIC_CONFIG="nowhere.toml"
+    )
+
+    assert (ended.code, ended.json["verdict"]) == (0, "kept")
+
+
+def test_latency_of_nothing():
+    """Without a call there is no percentile, and the table says so."""
+    assert (demo._ms(None), demo._ms(0.0005), demo._ms(12.345)) == ("-", "0.5 us", "12.35 ms")
