@@ -63,7 +63,7 @@ def swap_load(pace: Pace) -> Iterator[Line]:
     swaps = 200
     found: dict[str, list[float]] = {"plain": [], "ours": []}
     failed = 0
-    for _ in range(max(2, pace.rounds // 3)):
+    for _ in range(pace.fewer(2 if pace.short else 5).rounds):
         with undisturbed():
             with_swaps, quiet = asyncio.run(_both(swaps))
         failed += with_swaps.failed
@@ -72,7 +72,7 @@ def swap_load(pace: Pace) -> Iterator[Line]:
     times = {name: Times(tuple(samples)) for name, samples in found.items()}
     yield Line("calls failed", failed, "", 0, exact=True)
     yield Line("instances not closed", Store.made - Store.closed, "", 0, exact=True)
-    yield ratio("p99 of calls, with swaps to without", times, 2.0)
+    yield ratio("p99 of calls, with to without", times, 2.0)
 
 
 async def _both(swaps: int) -> tuple[Load, Load]:
@@ -113,7 +113,7 @@ def many_keys(pace: Pace) -> Iterator[Line]:
     """
     activating, closing, plain = [], [], []
     left = 0
-    for _ in range(max(2, pace.rounds // 3)):
+    for _ in range(pace.fewer(2 if pace.short else 5).rounds):
         with undisturbed():
             times, tasks = asyncio.run(_thousand())
         activating.append(times[0])

@@ -1,9 +1,10 @@
 """Measure contenders side by side, so that what slows the machine slows all of them.
 
 A *sample* does something a number of times and gives the seconds it took.  Contenders take turns (A B C, C B A, ...),
-each with as many repetitions as make a sample of about 20 ms.  The garbage collector waits meanwhile, and looks
-through nothing that was there before.  What is compared are minima: noise only ever adds.  The medians are shown
-beside them, for those who doubt.
+each with as many repetitions as make a sample of a few milliseconds: less than a scheduler's slice, so that on a busy
+machine, too, some samples of each are undisturbed.  The garbage collector waits meanwhile, and looks through nothing
+that was there before.  What is compared are minima: noise only ever adds.  The medians are shown beside them, for
+those who doubt.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class Pace:
         margin: By what a limit is multiplied; above 1 where the machine is known to be noisy.
     """
 
-    rounds: int = 15
-    seconds: float = 0.02
+    rounds: int = 100
+    seconds: float = 0.003
     short: bool = False
     margin: float = 1.0
 
@@ -43,9 +44,14 @@ class Pace:
         """The same for something that takes long: at most so many rounds."""
         return attrs.evolve(self, rounds=min(rounds, self.rounds))
 
+    def longer(self, times: int) -> Pace:
+        """The same in fewer samples, but five if there are, each so many times as long."""
+        rounds = max(min(5, self.rounds), self.rounds // times)
+        return attrs.evolve(self, rounds=rounds, seconds=self.seconds * times)
+
 
 LONG = Pace()
-SHORT = Pace(rounds=5, seconds=0.01, short=True, margin=3.0)
+SHORT = Pace(rounds=20, short=True, margin=3.0)
 
 
 @attrs.frozen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import attrs
 from harness import Pace, Times
@@ -20,7 +19,7 @@ class Line:
         must: The limit; None for a figure that is only shown.
         ours: What it took; None where time was not measured.
         plain: What the plain-Python limit took, in the same turns.
-        peers: What others took, by name; a text is the reason why one was not asked.
+        peers: The figures of others, by name; a text is the reason why one was not asked.
         exact: Whether it is the same on every machine, however busy.
     """
 
@@ -30,7 +29,7 @@ class Line:
     must: float | None
     ours: Times | None = None
     plain: Times | None = None
-    peers: Mapping[str, Times | str] = attrs.field(factory=dict)
+    peers: Mapping[str, float | str] = attrs.field(factory=dict)
     exact: bool = False
 
     def met(self, pace: Pace) -> bool:
@@ -42,33 +41,33 @@ class Line:
         """Met or missed, and by how much."""
         if self.must is None:
             return ""
-        word = "met" if self.figure <= self.must else "missed"
+        word, where = ("met", "under") if self.figure <= self.must else ("missed", "over")
         if not self.must:
             return word
-        return f"{word}, {abs(self.figure / self.must - 1):.0%} {'under' if word == 'met' else 'over'}"
+        share = abs(self.figure / self.must - 1)
+        return f"{word}, {f'{share:.0%}' if share < 10 else '>999%'} {where}"
 
 
-def ratio(case: str, times: Mapping[str, Times], must: float | None, **more: Any) -> Line:
+def ratio(case: str, times: Mapping[str, Times], must: float | None) -> Line:
     """The times of ``ours`` held against those of ``plain``; whoever else ran is a peer."""
-    ours, plain = times["ours"], times["plain"]
-    return Line(case, ours.best / plain.best, "×", must, ours, plain, **_with_peers(times, more))
+    return _line(case, times, "×", must, lambda each: each.best / times["plain"].best)
 
 
-def seconds(case: str, times: Mapping[str, Times], must: float | None, **more: Any) -> Line:
+def seconds(case: str, times: Mapping[str, Times], must: float | None) -> Line:
     """The times of ``ours``, held against an absolute limit in seconds."""
-    ours = times["ours"]
-    return Line(case, ours.best, "s", must, ours, times.get("plain"), **_with_peers(times, more))
+    return _line(case, times, "s", must, lambda each: each.best)
 
 
-def above(case: str, times: Mapping[str, Times], must: float | None, **more: Any) -> Line:
+def above(case: str, times: Mapping[str, Times], must: float | None) -> Line:
     """By how many seconds the times of ``ours`` are above those of ``plain``."""
-    ours, plain = times["ours"], times["plain"]
-    return Line(case, ours.best - plain.best, "s", must, ours, plain, **_with_peers(times, more))
+    return _line(case, times, "s", must, lambda each: each.best - times["plain"].best)
 
 
-def _with_peers(times: Mapping[str, Times], more: dict[str, Any]) -> dict[str, Any]:
-    ran = {name: each for name, each in times.items() if name not in ("ours", "plain")}
-    return {**more, "peers": {**ran, **more.get("peers", {})}}
+def _line(
+    case: str, times: Mapping[str, Times], unit: str, must: float | None, figure: Callable[[Times], float]
+) -> Line:
+    peers = {name: figure(each) for name, each in times.items() if name not in ("ours", "plain")}
+    return Line(case, figure(times["ours"]), unit, must, times["ours"], times.get("plain"), peers)
 
 
 class Skip(Exception):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from time import perf_counter
@@ -28,7 +30,13 @@ def list(): "Print a line."; click.echo("nothing")
 main()
 """
 
-_BYTECODE = tempfile.TemporaryDirectory(prefix="oneiric-bench-bytecode-")
+
+@functools.cache
+def bytecode() -> str:
+    """A folder for bytecode, which goes with this process."""
+    folder = tempfile.mkdtemp(prefix="oneiric-bench-bytecode-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def process(
@@ -39,7 +47,7 @@ def process(
     # Bytecode is cached, as that of installed packages is, even where the surroundings forbid it in the source tree.
     variables = {
         **os.environ,
-        "PYTHONPYCACHEPREFIX": _BYTECODE.name,
+        "PYTHONPYCACHEPREFIX": bytecode(),
         "PYTHONDONTWRITEBYTECODE": "",
         **(environment or {}),
     }
@@ -54,15 +62,19 @@ def process(
 
 
 def imports(pace: Pace) -> Iterator[Line]:
-    """Seconds above those of ``python -c pass``, in new processes."""
-    once = Pace(pace.rounds, 0.0, pace.short, pace.margin)  # a process a sample
+    """Seconds above those of ``python -c pass``, in new processes; and how many of httpx, cryptography, cattrs and
+    opentelemetry are loaded.
+    """
+    once = pace.fewer(5 if pace.short else 15)  # a process a sample
     contenders = {
         "plain": process("pass"),
         "ours": process("import oneiric"),
         "from": process("from oneiric import assemble"),
         "assembled": process("from oneiric import assemble; assemble({})"),
     }
-    others, absent = peers.asked({name: partial(_importing, name) for name in ("pluggy", "zope.interface")})
+    others, absent = peers.asked(
+        {name: functools.partial(_importing, name) for name in ("pluggy", "zope.interface")}
+    )
     times = race(contenders | others, once)
     mine = {name: each for name, each in times.items() if name not in ("from", "assembled")}
     yield peers.without(above("import oneiric", mine, 0.015), absent)
@@ -72,7 +84,7 @@ def imports(pace: Pace) -> Iterator[Line]:
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    yield Line(f"{', '.join(_HEAVY)} loaded", len(loaded), "", 0, exact=True)
+    yield Line("heavy libraries loaded", len(loaded), "", 0, exact=True)
 
 
 def _importing(name: str) -> Sample:
@@ -117,7 +129,7 @@ def commands(pace: Pace) -> Iterator[Line]:
     """
     if importlib.util.find_spec("oneiric.cli") is None:
         raise Skip("there is no oneiric.cli")
-    once = Pace(pace.rounds, 0.0, pace.short, pace.margin)
+    once = pace.fewer(5 if pace.short else 15)
     with installed(20, 20) as folder:
         paths = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
         around = {"PYTHONPATH": paths, "HOME": str(folder)}

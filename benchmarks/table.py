@@ -19,14 +19,14 @@ def header(pace: Pace) -> str:
     """What was measured on, and how."""
     margin = f"; limits × {pace.margin:g}" if pace.margin != 1 else ""
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{python}, {os.cpu_count()} cores; minima of up to {pace.rounds} samples{margin}"
+    return f"{python}, {os.cpu_count()} cores; best of up to {pace.rounds} samples{margin}"
 
 
 def rendered(results: Iterable[Result], pace: Pace) -> Iterator[str]:
     """The table, line by line, none of them longer than 100 columns."""
     yield header(pace)
     yield ""
-    yield f"{'':39} {'best':>8} {'median':>8} {'plain':>8} {'figure':>8} {'must be':>8}  verdict"
+    yield f"{'':33} {'best':>8} {'median':>8} {'plain':>8} {'figure':>8} {'must be':>8}  verdict"
     absent: dict[str, str] = {}
     for result in results:
         yield ""
@@ -52,22 +52,12 @@ def _rendered(line: Line, pace: Pace) -> Iterator[str]:
     must = "" if line.must is None else f"≤ {shown(line.must, line.unit)}"
     figure = shown(line.figure, line.unit)
     mark = "" if line.met(pace) else " !"
-    yield f"  {line.case:<37} {best:>8} {median:>8} {plain:>8} {figure:>8} {must:>8}  {line.verdict}{mark}".rstrip()
-    ran = {name: times for name, times in line.peers.items() if isinstance(times, Times)}
+    yield f"  {line.case:<31} {best:>8} {median:>8} {plain:>8} {figure:>8} {must:>8}  {line.verdict}{mark}".rstrip()
+    ran = [
+        f"{name} {shown(each, line.unit)}" for name, each in line.peers.items() if not isinstance(each, str)
+    ]
     if ran:
-        compared = [f"{name} {shown(_compared(line, times), line.unit)}" for name, times in ran.items()]
-        yield from textwrap.wrap(
-            ", ".join(compared), WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6
-        )
-
-
-def _compared(line: Line, times: Times) -> float:
-    """The figure of a peer, in the same terms as ours."""
-    if line.unit == "×" and line.plain is not None:
-        return times.best / line.plain.best
-    if line.plain is not None and line.ours is not None and line.figure == line.ours.best - line.plain.best:
-        return times.best - line.plain.best
-    return times.best
+        yield from textwrap.wrap(", ".join(ran), WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
 
 
 def shown(value: float, unit: str) -> str:
@@ -117,8 +107,7 @@ def _line_as_json(line: Line, pace: Pace) -> dict[str, Any]:
         "ours": _times_as_json(line.ours),
         "plain": _times_as_json(line.plain),
         "peers": {
-            name: {"absent": times} if isinstance(times, str) else _times_as_json(times)
-            for name, times in line.peers.items()
+            name: {"absent": each} if isinstance(each, str) else each for name, each in line.peers.items()
         },
     }
 

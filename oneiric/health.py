@@ -139,7 +139,10 @@ class Prober:
     async def _call(self, generation: Generation, call: Callable[[], Any]) -> Any:
         if is_async(call):
             return await call()
-        answer = await self._threads.run(call, name=f"probe-{generation.key}#{generation.number}")
+        if generation.checks.threaded:
+            return Health("failed", "its last check has not come back")
+        name = f"probe-{generation.key}#{generation.number}"
+        answer = await self._threads.run(call, name=name, counted=generation.checks, limited=False)
         return await answer if inspect.isawaitable(answer) else answer
 
     async def startup(self, generation: Generation, seconds: float, *, once: bool = False) -> Health:
@@ -149,6 +152,6 @@ class Prober:
             # Time has passed while it slept.
             health = await self.probe(generation, "startup", max(min(deadline - self._time(), 5.0), 0.001))
             left = deadline - self._time()
-            if health.passes or left <= 0 or once:
+            if health.passes or left <= 0.001 or once:
                 return health
             await asyncio.sleep(min(self._every, left))

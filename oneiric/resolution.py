@@ -348,7 +348,7 @@ class _Lift:
     def lifts(self) -> tuple[str, ...]:
         """What would lift each objection; empty where one cannot be lifted."""
         # A reason may be a text that knows what would lift it; see ``plugins/eligibility.py``.
-        lifts = tuple(str(getattr(objection.reason, "remedy", "")) for objection in self.said)
+        lifts = tuple(objection.remedy for objection in self.said)
         return lifts if all(lifts) else ()
 
     @property

@@ -114,6 +114,19 @@ class ResolutionError(OneiricError):
         self.decision = decision
 
 
+def _nearest_key(key: Key, known: Sequence[str]) -> str | None:
+    """The key that was meant: another name in the same domain, or the same name in another domain.
+
+    Names are compared with names.  In whole keys the domain, which is often right, would outweigh the rest.
+    """
+    pairs = [text.partition(":") for text in known]
+    name = nearest(key.name, [name for domain, _, name in pairs if domain == key.domain])
+    if name is not None:
+        return f"{key.domain}:{name}"
+    domain = nearest(key.domain, [domain for domain, _, name in pairs if name == key.name])
+    return None if domain is None else f"{domain}:{key.name}"
+
+
 class NoCandidate(ResolutionError):
     """Nothing that is registered fits the request.
 
@@ -132,7 +145,7 @@ class NoCandidate(ResolutionError):
         decision: Decision | None = None,
     ) -> None:
         known = tuple(known)
-        near = nearest(str(key), known)
+        near = _nearest_key(key, known)
         if left_out:
             hint = "left out: " + "; ".join(left_out[:4])
         elif near:
@@ -292,10 +305,13 @@ class Objection:
     Args:
         reason: A sentence without a full stop.
         plugin: Who objects; filled in by the dispatcher.
+        remedy: What would lift it, in words that follow "would win with": ``redis>=5 installed``; empty where
+            nothing would.
     """
 
     reason: str
     plugin: str = ""
+    remedy: str = ""
 
     def __str__(self) -> str:
         return f"{self.plugin}: {self.reason}" if self.plugin else self.reason

@@ -17,6 +17,11 @@ Tier = Literal["selection", "priority", "stack level", "registration order", "ex
 _APPLICATION = Source("application")
 
 
+def _said(sentence: object) -> str:
+    # Of an object that makes its sentence when asked, that; its own repr would hold all the other rows.
+    return repr(str(sentence))
+
+
 def _texts(given: Iterable[str]) -> frozenset[str]:
     # A lone text is a collection of letters, and never what was meant.
     return frozenset([given] if isinstance(given, str) else given)
@@ -124,8 +129,8 @@ class Row:
     candidate: Candidate
     standing: Standing
     tier: Tier
-    why: object = attrs.field(eq=str)
-    remedy: object = attrs.field(default="", eq=str)
+    why: object = attrs.field(eq=str, repr=_said)
+    remedy: object = attrs.field(default="", eq=str, repr=_said)
     source: Source = _APPLICATION
 
     @property
@@ -156,7 +161,7 @@ class Decision:
 
     request: Request
     winner: Candidate | None
-    because: object = attrs.field(default="", eq=str)
+    because: object = attrs.field(default="", eq=str, repr=_said)
     rows: tuple[Row, ...] = ()
     revision: int = 0
     error: ResolutionError | None = attrs.field(default=None, eq=False)

@@ -7,12 +7,13 @@ from .holding import Owners
 from .lease import Handle, Lease, TracedLease, TracedUse, Use
 from .operation import Operation, Want, current
 from .slot import Cell, Slot, Switch
-from .threads import Threads
+from .threads import Count, Threads
 
 __all__ = [
     "Activator",
     "Cell",
     "Closing",
+    "Count",
     "Fingerprint",
     "Generation",
     "Handle",

@@ -212,7 +212,8 @@ class Closing:
         if is_async(call):
             await call()
         else:
-            answer = await self._threads.run(call, name=f"close-{generation.key}#{generation.number}")
+            name = f"close-{generation.key}#{generation.number}"
+            answer = await self._threads.run(call, name=name, limited=False, insist=True)
             if inspect.isawaitable(answer):
                 await answer
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from oneiric_hookspecs import ActivationTimeout, Candidate, FactoryError, Health, Key, Retirement, Source
 from oneiric_hookspecs import Generation as GenerationView
 
+from .threads import Count
+
 if TYPE_CHECKING:
     from oneiric.activation.holding import Holding
     from oneiric.settings import Lifecycle
@@ -47,6 +49,7 @@ class Generation:
         "_time",
         "bad",
         "candidate",
+        "checks",
         "dependents",
         "deadline",
         "doomed",
@@ -103,6 +106,7 @@ class Generation:
         self.ended = self.bad = 0
         self.on_bad: Callable[[], None] | None = None
         self.health: Health | None = None
+        self.checks = Count()  # calls of its checks that are still in a thread
         self.probing: asyncio.Task[Any] | None = None
         self.retiring = self.doomed = self.hurry = False
         self.watched = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,6 +17,9 @@ from oneiric_hookspecs.lifecycle import Cause
 current: ContextVar[Operation | None] = ContextVar("oneiric_operation", default=None)
 
 _numbers = itertools.count(1)
+#: Steps in which an operation holds no slot, and those in which it does not even queue for one.
+_BEFORE_THE_LOCK = ("", "decide", "needs", "lock")
+_ASKING = ("", "decide", "needs")
 
 
 @attrs.frozen
@@ -43,7 +46,8 @@ class Operation:
 
     Attributes:
         parent: The operation in whose factory or hook this one was asked for.
-        waits_for: Operations that have to end before this one can go on.
+        slots: Those it is about.
+        waits_for: Operations it has joined, which have to end before it can go on.
         waiters: How many callers wait for it; the last one to leave cancels what is not committed.
         committed: Whether the switch has been made.
         many: Whether it is about several slots, and its result several reports.
@@ -67,6 +71,7 @@ class Operation:
         "parent",
         "provider",
         "serving",
+        "slots",
         "step",
         "superseded_by",
         "task",
@@ -98,6 +103,7 @@ class Operation:
         self.waiters = 0
         self.committed = self.detached = self.many = False
         self.superseded_by = ""
+        self.slots: tuple[Any, ...] = ()
         self.waits_for: set[Operation] = set()
         self._time = time
 
@@ -107,7 +113,7 @@ class Operation:
     @property
     def working(self) -> bool:
         """Whether it holds the slot: it has got past the queue, and has not ended."""
-        return self.step not in ("", "decide", "needs", "lock") and not self.done
+        return self.step not in _BEFORE_THE_LOCK and not self.done
 
     @property
     def done(self) -> bool:
@@ -158,6 +164,16 @@ class Operation:
             each = each.parent
         return found
 
+    def _in_the_way(self) -> Iterator[Operation]:
+        """What has to end before this one can: what it joined; and until it holds its slots, who queues or has them.
+
+        Who does not queue yet is not in the way: it holds nothing, and may well come second.
+        """
+        yield from self.waits_for
+        if self.step in _BEFORE_THE_LOCK:
+            for slot in self.slots:
+                yield from (each for each in slot.flights if each is not self and each.step not in _ASKING)
+
     def reaches(self, other: Operation) -> list[Operation] | None:
         """The way from this operation to *other* along what they wait for; None if there is none."""
         ways: list[list[Operation]] = [[self]]
@@ -166,7 +182,7 @@ class Operation:
             way = ways.pop()
             if way[-1] is other:
                 return way
-            for after in way[-1].waits_for:
+            for after in way[-1]._in_the_way():
                 if after not in seen and not after.done:
                     seen.add(after)
                     ways.append([*way, after])

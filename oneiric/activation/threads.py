@@ -14,15 +14,25 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import attrs
-from oneiric_hookspecs import TooManyHung
+from oneiric_hookspecs import FactoryError, TooManyHung
 
 Late = Callable[[Any, BaseException | None], None]
+
+#: Seconds until it is tried again to start a thread for those who insist.
+_AGAIN = 0.25
 
 
 class Counted(Protocol):
     """Something that knows how many of its calls are in threads."""
 
     threaded: int
+
+
+@attrs.define(eq=False)
+class Count:
+    """The plainest of them."""
+
+    threaded: int = 0
 
 
 @attrs.define(eq=False)
@@ -78,33 +88,35 @@ class Threads:
         counted: Counted | None = None,
         late: Late | None = None,
         forlorn: Late | None = None,
+        limited: bool = True,
+        insist: bool = False,
     ) -> Any:
         """Call *call* in a daemon thread, in a copy of this task's context, and give its result.
 
+        Args:
+            call: What is called.
+            name: The thread's.
+            counted: As of ``Job``.
+            late: As of ``Job``.
+            forlorn: As of ``Job``.
+            limited: Whether it is refused while too many others hang.
+            insist: Whether to wait, where the system has no thread for it, until there is one.
         Raises:
             TooManyHung: Too many earlier calls never came back.
-            RuntimeError: The system has no more threads.
+            FactoryError: The system has no more threads.
             BaseException: What *call* raised; a ``StopIteration`` comes as a ``RuntimeError``, as from a coroutine.
         """
-        if self.hung >= self._hung_limit:
+        if limited and self.hung >= self._hung_limit:
             raise TooManyHung(
                 f"{self.hung} calls of factories, probes or closes never came back",
                 hint=f"hung: {', '.join(sorted(job.name for job in self._jobs if job.abandoned))}",
             )
         async with self._room:
             job = Job(name, self._loop.create_future(), counted, late, forlorn)
-            work = contextvars.copy_context()
-            thread = threading.Thread(
-                target=work.run, args=(self._work, job, call), name=f"oneiric-{name}", daemon=True
-            )
-            self._jobs.add(job)
-            if counted is not None:
-                counted.threaded += 1
-            try:
-                thread.start()
-            except RuntimeError:
-                self._left(job)
-                raise
+            while (refused := self._start(job, call)) is not None:
+                if not insist:
+                    raise FactoryError(f"the system gives no thread for it: {refused}") from refused
+                await asyncio.sleep(_AGAIN)
             try:
                 return await job.future
             except asyncio.CancelledError as raised:
@@ -116,6 +128,22 @@ class Threads:
                     error = job.future.exception()
                     self._dispose(job, None if error else job.future.result(), error)
                 raise
+
+    def _start(self, job: Job, call: Callable[[], Any]) -> Exception | None:
+        """Begin *job* in a thread; why that cannot be."""
+        work = contextvars.copy_context()
+        thread = threading.Thread(
+            target=work.run, args=(self._work, job, call), name=f"oneiric-{job.name}", daemon=True
+        )
+        self._jobs.add(job)
+        if job.counted is not None:
+            job.counted.threaded += 1
+        try:
+            thread.start()
+        except Exception as error:  # noqa: BLE001 - a limit of the system, or no memory
+            self._left(job)
+            return error
+        return None
 
     def _work(self, job: Job, call: Callable[[], Any]) -> None:
         result: Any = None

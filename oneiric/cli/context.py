@@ -236,6 +236,10 @@ def _importable(settings: Settings) -> None:
 
     At the end, so that a file there hides nothing that is installed.
     """
-    folder = str(Path.cwd()) if settings.file is None else str(settings.file.parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
+    find_beside(Path.cwd() if settings.file is None else settings.file.parent)
+
+
+def find_beside(folder: Path) -> None:
+    """Let modules in *folder* be found, after everything else."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))

@@ -94,8 +94,13 @@ def _describe(error: Exception) -> _Report:
 
 
 def _usage(error: click.UsageError) -> _Report:
-    message = error.format_message().strip().rstrip(".")
-    message = message[:1].lower() + message[1:]
+    if isinstance(error, click.NoSuchOption):
+        # In words of our own, since click's are others from version to version.
+        meant = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        message = f"there is no option {error.option_name}{meant}"
+    else:
+        message = error.format_message().strip().rstrip(".")
+        message = message[:1].lower() + message[1:]
     path = error.ctx.command_path if error.ctx is not None else "oneiric"
     return _Report("UsageError", " ".join(message.split()), f"see {path} --help", error.exit_code)
 

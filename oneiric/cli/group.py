@@ -15,7 +15,25 @@ from .options import globals_for, with_globals
 from .output import seal
 
 
-class Main(click.Group):
+class Group(click.Group):
+    """A group that says which of its words was meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant, or what was meant by it."""
+        name = args[0]
+        command = self.get_command(ctx, name)
+        if command is not None:
+            return name, command, args[1:]
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, self.list_commands(ctx), n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise click.UsageError(f"there is no command {name}{meant}", ctx)
+
+
+class Main(Group):
     """A group whose commands are loaded when they are typed.
 
     Args:
@@ -63,22 +81,6 @@ class Main(click.Group):
                 return None
             found = kits.load(name)
         return with_globals(found)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is meant, or what was meant by it."""
-        name = args[0]
-        command = self.get_command(ctx, name)
-        if command is not None:
-            return name, command, args[1:]
-        if name.startswith("-"):
-            ctx.fail(f"there is no option {name}")
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, self.list_commands(ctx), n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        raise click.UsageError(f"there is no command {name}{meant}", ctx)
 
     # --- help, without importing -------------------------------------------------------------------------------
 

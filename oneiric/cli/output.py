@@ -127,7 +127,9 @@ def _folded(row: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
     import textwrap
 
     columns = [
-        textwrap.wrap(text, size, break_on_hyphens=False) for text, size in zip(row, widths, strict=True)
+        # A column of marks may have neither a head nor a mark, and no width.
+        textwrap.wrap(text, max(size, 1), break_on_hyphens=False)
+        for text, size in zip(row, widths, strict=True)
     ]
     return [[c[n] if n < len(c) else "" for c in columns] for n in range(max(map(len, columns)))]
 

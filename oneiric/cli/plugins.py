@@ -9,6 +9,7 @@ from oneiric_hookspecs import OneiricError, nearest, specs
 
 from .context import Context
 from .failures import Failure
+from .group import Group
 from .naming import NoSuch
 
 
@@ -33,7 +34,7 @@ def _state(each: dict[str, Any]) -> str:
     return f"{each['name']} is {each['state']}: {_why(each)}"
 
 
-@click.group("plugins", invoke_without_command=True)
+@click.group("plugins", cls=Group, invoke_without_command=True)
 @click.option("--hooks", is_flag=True, help="The hooks of each in full.")
 @click.option("--slow", is_flag=True, help="Where the time goes, the slowest first.")
 @click.option(

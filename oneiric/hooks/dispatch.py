@@ -128,7 +128,7 @@ def heard(impl: Impl, said: Any) -> list[Objection]:
     for objection in objections:
         if not isinstance(objection, Objection):
             raise mistyped(objection, "an Objection")
-    return [Objection(objection.reason, impl.plugin) for objection in objections]
+    return [Objection(each.reason, impl.plugin, each.remedy) for each in objections]
 
 
 def fits(answer: Any) -> tuple[str, Any, str]:

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from oneiric_hookspecs import Candidate, Objection, Request, View, a_few, hookimpl
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
-
-
-class Reason(str):  # noqa: SLOT000  # a text can have no slots of its own
-    """A reason that knows what would lift it: ``remedy``, in words; explain shows it as what would win."""
-
-    remedy: str
-
-    def __new__(cls, text: str, remedy: str) -> Self:
-        self = super().__new__(cls, text)
-        self.remedy = remedy
-        return self
 
 
 @hookimpl
@@ -34,7 +23,7 @@ def oneiric_check_eligible(candidate: Candidate, request: Request, view: View) -
 def _objections(candidate: Candidate, request: Request, view: View) -> Iterator[Objection]:
     why = view.quarantine.get(view.identity(candidate)) if view.quarantine else None
     if why is not None:
-        yield Objection(Reason(f"in quarantine: {why}", "a release from quarantine"))
+        yield Objection(f"in quarantine: {why}", remedy="a release from quarantine")
     platform = view.markers.platform
     if candidate.platforms and platform not in candidate.platforms:
         yield Objection(f"runs on {a_few(candidate.platforms)}, and this is {platform}")
@@ -57,9 +46,9 @@ def _not_installed(line: str, view: View) -> Iterator[Objection]:
         return
     found = view.markers.installed.get(name)
     if found is None:
-        yield Objection(Reason(f"{name} is not installed", f"{line} installed"))
+        yield Objection(f"{name} is not installed", remedy=f"{line} installed")
     elif not requirement.specifier.contains(found, prereleases=True):
-        yield Objection(Reason(f"needs {line}, and {name} {found} is installed", f"{line} installed"))
+        yield Objection(f"needs {line}, and {name} {found} is installed", remedy=f"{line} installed")
 
 
 @functools.lru_cache(1024)

@@ -67,9 +67,13 @@ class Snapshot:
             shelf = self.shelves[domain, name]  # type: ignore[index]  # a Key is a tuple, and costs a call to make
         except KeyError:
             return self._resolve(Key(domain, name))
-        if shelf.winner is None or shelf.revision > self.revision:
+        if shelf.revision > self.revision:
             return self._resolve(Key(domain, name))
-        return shelf.winner
+        winner = shelf.winner
+        if winner is None:
+            winner = shelf.choose() if shelf.candidates else None
+            return winner if winner is not None else self.choose(Request(shelf.key))
+        return winner
 
     def _resolve(self, key: Key) -> Candidate:
         shelf = self.shelf(key)

@@ -33,7 +33,7 @@ from oneiric.hooks.faults import said
 from oneiric.tasks import give_up, outlast
 
 from .needs import Met
-from .swapper import Swapper
+from .swapper import Swapper, unforeseen
 
 T = TypeVar("T")
 
@@ -152,11 +152,12 @@ class Modes:
             # Nobody is asked whether it may: it had been let in, and the choice now is between it and nothing.
             await swapper.raise_up(operation, again, None, factory, judged=False)
             swapper.before_commit(operation)
-        except OneiricError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the slot stays empty, and this is why
             if again is not None:
                 swapper.drop(slot, operation, again)
-            return error
+            return unforeseen(error)
         swapper.commit([(slot, again, None)], operation)
+        swapper.promotion.follow(slot, operation, old)
         return again
 
     def _raise(
@@ -168,11 +169,11 @@ class Modes:
         back: Generation | OneiricError,
     ) -> NoReturn:
         """Raise what to tell: *error* made users lose what served, and *back* is what became of that."""
-        why = _why(error) if isinstance(error, OneiricError) else "the operation was cancelled"
+        why = _why(unforeseen(error)) if isinstance(error, Exception) else "the operation was cancelled"
         if isinstance(back, Generation):
             slot.rollbacks += 1
             self._swapper.notices.rolled_back(slot, operation, new, back, why)
-            if not isinstance(error, OneiricError):
+            if not isinstance(error, Exception):
                 raise error
             raise RolledBack(
                 slot.key, new.provider, why, serving=back.provider, operation=operation.id

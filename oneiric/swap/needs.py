@@ -142,6 +142,9 @@ class Needs:
     async def _meet(self, operation: Operation, candidate: Candidate, need: Need) -> Met:
         try:
             slot = self._slot_of(need.key)
+            if need.optional and not slot.occupied() and self._leads_to(need.key, candidate.key, set()):
+                # It waits for this one, so this one, which can do without it, goes first.
+                return Met(need, None)
             while True:
                 await self._ensure(slot, operation)
                 if need.on_change == "handle":
@@ -159,7 +162,6 @@ class Needs:
                 generation.wake()
         except OneiricError as error:
             if need.optional:
-                # In a circle, too: who can do without goes first.
                 return Met(need, None)
             if isinstance(error, Reentrant | DependencyCycle):
                 raise
@@ -191,6 +193,17 @@ class Needs:
                 continue  # said by whoever meets it
             self._refuse_circles(inner, chosen, [*path, need.key], safe)
             safe.add(need.key)
+
+    def _leads_to(self, key: Key, target: Key, seen: set[Key]) -> bool:
+        """Whether what fills *key* cannot come up without *target*."""
+        seen.add(key)
+        try:
+            required = [need.key for need in self._resolve(key).needs if not need.optional]
+        except ResolutionError:
+            return False  # said by whoever meets it
+        return target in required or any(
+            each not in seen and self._leads_to(each, target, seen) for each in required
+        )
 
 
 def _give_back(task: asyncio.Task[Met]) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from oneiric_hookspecs import (
-    ActivationError,
     Busy,
     GateTimeout,
     Key,
@@ -25,14 +24,14 @@ from oneiric_hookspecs import (
 from oneiric_hookspecs.lifecycle import Cause
 
 from oneiric.activation import Generation, Operation, Slot, Want, current
-from oneiric.hooks.faults import said
 from oneiric.settings import Settings
 from oneiric.tasks import Tasks, ended
 
 from .modes import Modes
-from .swapper import Swapper
+from .swapper import Swapper, unforeseen
 
 _USE = Want()
+_WAITS = "an automatic change waits"
 
 
 class Operations:
@@ -127,7 +126,7 @@ class Operations:
             slot.waiting[0].cancel()
             slot.waiting = None
         if len(slot.automatic) >= limit:
-            slot.pending = f"an automatic change waits: there were {limit} in the last minute"
+            slot.pending = f"{_WAITS}: there were {limit} in the last minute"
             wait = slot.automatic[0] + 60 - now
             later = self._tasks.loop.call_later(max(wait, 0.0) + 0.001, self._go_on, slot, cause)
             slot.waiting = (later, want)
@@ -144,6 +143,8 @@ class Operations:
     def _go_on(self, slot: Slot, cause: Cause) -> None:
         assert slot.waiting is not None
         want, slot.waiting = slot.waiting[1], None
+        if slot.pending.startswith(_WAITS):
+            slot.pending = ""
         self.automatic(slot, want, cause)
 
     def rebuild(self, slot: Slot, generation: Generation) -> None:
@@ -211,8 +212,6 @@ class Operations:
             slot.key, cause, want, self._time, actor=actor, parent=parent, deadline=deadline
         )
         operation.detached = detached
-        if slot.flights:
-            operation.waits_for.update(each for each in slot.flights if not each.ending)
         context = self._tasks.context.copy()
         context.run(current.set, operation)
         slot.flights.append(operation)
@@ -227,6 +226,7 @@ class Operations:
                 if operation.committed and not task.cancelled() and task.exception() is None:
                     self.settled(slot)
 
+        operation.slots = tuple(slots)
         name = f"{operation.id} {operation.cause} {operation.key}"
         operation.task = self._tasks.start(work, name, context, land)
         self._under_way.add(operation)
@@ -294,11 +294,6 @@ class Operations:
         if error is not None:
             raise error
         return task.result()
-
-
-def unforeseen(error: Exception) -> OneiricError:
-    """*error*, or where it is none of ours, what to say of it."""
-    return error if isinstance(error, OneiricError) else ActivationError(said(error))
 
 
 def _both(before: Want, after: Want) -> Want:

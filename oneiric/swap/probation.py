@@ -72,7 +72,8 @@ class Probation:
             self._stirred.clear()
             wait = min(next_probe - self._time(), self.remaining) if self.remaining > 0 else 0.05
             try:
-                async with asyncio.timeout(max(wait, 0)):
+                # Never nothing: a timer may fire a little before its time.
+                async with asyncio.timeout(max(wait, 0.001)):
                     await self._stirred.wait()
             except TimeoutError:
                 continue

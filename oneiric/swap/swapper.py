@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import Any
 
 from oneiric_hookspecs import (
+    ActivationError,
     Busy,
     Candidate,
     HealthRejected,
@@ -350,3 +351,8 @@ class Swapper:
         slot.last_error = (error, self._time())
         if not isinstance(error, RolledBack):
             self.notices.failed(slot, operation, error)
+
+
+def unforeseen(error: Exception) -> OneiricError:
+    """*error*, or where it is none of ours, what to say of it."""
+    return error if isinstance(error, OneiricError) else ActivationError(said(error))

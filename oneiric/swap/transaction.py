@@ -7,16 +7,28 @@ wanting, all are put back.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator, Mapping
+
 import attrs
-from oneiric_hookspecs import ActivationError, Candidate, Key, Need, OneiricError, Source, SwapReport
+from oneiric_hookspecs import (
+    Busy,
+    Candidate,
+    FactoryError,
+    Key,
+    OneiricError,
+    Permanent,
+    Source,
+    SwapReport,
+)
 
 from oneiric.activation import Generation, Operation, Slot, Want, current
+from oneiric.hooks.faults import said
 from oneiric.tasks import Tasks
 
 from .modes import Modes
 from .needs import Met
-from .operations import Operations, key_order, unforeseen
-from .swapper import Swapper
+from .operations import Operations, key_order
+from .swapper import Swapper, unforeseen
 
 
 @attrs.define(eq=False)
@@ -55,12 +67,10 @@ class Transaction:
             operation = Operation(
                 slot.key, "operator", wants[slot], self._tasks.loop.time, actor=actor, parent=parent
             )
-            operation.waits_for.update(each for each in slot.flights if not each.done)
             members.append(Member(slot, operation))
         lead = members[0].operation
         lead.many = True
         # For whoever waits, joins or is in the way, the members are one operation.
-        lead.waits_for.update(*(member.operation.waits_for for member in members))
         for member in members:
             member.slot.flights.append(lead)
         context = self._tasks.context.copy()
@@ -82,7 +92,7 @@ class Transaction:
 
     async def _locked(self, members: list[Member], lead: Operation, *, rounds: int = 3) -> list[SwapReport]:
         for _ in range(rounds):
-            async with contextlib.AsyncExitStack() as stack:
+            with contextlib.ExitStack() as stack:
                 await self._admitted(members, lead, stack)
                 _at(members, "recheck")
                 if not all(self._still(member) for member in members):
@@ -106,7 +116,7 @@ class Transaction:
         )
 
     async def _admitted(
-        self, members: list[Member], lead: Operation, stack: contextlib.AsyncExitStack
+        self, members: list[Member], lead: Operation, stack: contextlib.ExitStack
     ) -> None:
         """Steps 1 to 3 for all of them; what is held is given back by *stack*."""
         swapper = self._swapper
@@ -164,8 +174,9 @@ class Transaction:
         def visit(member: Member, path: tuple[Key, ...]) -> None:
             for need in member.candidate.needs:
                 inner = by_key.get(need.key)
-                if inner is not None and need.key not in path:
-                    visit(inner, (*path, need.key))
+                if inner is None or need.key in path or (need.optional and _requires(inner, member, by_key)):
+                    continue
+                visit(inner, (*path, need.key))
             ordered.setdefault(member.slot.key, member)
 
         for key in key_order(by_key):
@@ -209,6 +220,8 @@ class Transaction:
             for other in changing:
                 if other is not member:
                     self._rolled_back(other, self._along(member, error))
+            if told is error:
+                raise
             raise told from error
 
     def _rolled_back(self, member: Member, error: BaseException) -> BaseException:
@@ -228,6 +241,12 @@ class Transaction:
             bound = member.slot.bound
             return swapper.report(member.slot, member.operation, "unchanged", bound, bound)
         return swapper.finalize(member.slot, member.operation, member.new, member.old)
+
+
+def _requires(one: Member, other: Member, members: Mapping[Key, Member]) -> bool:
+    """Whether *one* cannot come up without *other*; there is no circle of such needs."""
+    required = [members[need.key] for need in one.candidate.needs if not need.optional and need.key in members]
+    return other in required or any(_requires(each, other, members) for each in required)
 
 
 def _at(members: list[Member], step: str) -> None:

@@ -125,7 +125,11 @@ class Rules:
             self._say(f"I1: {bound} is bound, and not active")
         if bound.gone is not None:
             self._say(f"I1: {bound} is bound, and retires")
-        if isinstance(bound.instance, Product) and bound.instance.closed and bound.instance not in self.workshop.forced:
+        if (
+            isinstance(bound.instance, Product)
+            and bound.instance.closed
+            and bound.instance not in self.workshop.forced
+        ):
             self._say(f"I1: {bound} is bound, and {bound.instance} is closed")
         if bound.instance is None:
             self._say(f"I1: {bound} is bound, and has no instance")
@@ -149,7 +153,9 @@ class Rules:
         for generation in slot.alive:
             if generation.state in ("closing", "closed") and (generation.leases or generation.dependents):
                 if not self.forced:
-                    self._say(f"I4: {generation} is {generation.state}, and in use by {self._users(generation)}")
+                    self._say(
+                        f"I4: {generation} is {generation.state}, and in use by {self._users(generation)}"
+                    )
             product = generation.instance
             if (
                 isinstance(product, Product)
@@ -166,7 +172,10 @@ class Rules:
             strays = [
                 each
                 for each in slot.alive
-                if each.gone is None and each is not bound and each is not slot.spare and not slot.lock.locked()
+                if each.gone is None
+                and each is not bound
+                and each is not slot.spare
+                and not slot.lock.locked()
             ]
             if strays:
                 self._say(f"I2: {strays} are neither bound, nor spare, nor coming up, nor going")
@@ -193,9 +202,15 @@ class Rules:
         for slot in engine.slots.values():
             if slot.phase in ("activating", "swapping", "confirming"):
                 self._say(f"I10: {slot} is left in phase {slot.phase}")
-            if slot.lock.locked() or [each for each in slot.flights if not each.done] or slot.gate is not None:
+            if (
+                slot.lock.locked()
+                or [each for each in slot.flights if not each.done]
+                or slot.gate is not None
+            ):
                 self._say(f"I7: {slot} is not free: {slot.flights}")
-            strays = [each for each in slot.alive if each.gone is None and each not in (slot.bound, slot.spare)]
+            strays = [
+                each for each in slot.alive if each.gone is None and each not in (slot.bound, slot.spare)
+            ]
             if strays:
                 self._say(f"I2: {strays} are neither bound, nor spare, nor going")
             for generation in slot.alive:
@@ -240,7 +255,9 @@ class Rules:
         for one, times in retired.items():
             if times > 1:
                 self._say(f"I9: observers heard {times} times that {one} retired")
-        bound = Counter((key, number) for what, key, number, _ in listener.heard if what in ("activated", "swapped"))
+        bound = Counter(
+            (key, number) for what, key, number, _ in listener.heard if what in ("activated", "swapped")
+        )
         for one, times in bound.items():
             if times > 1:
                 self._say(f"I9: observers heard {times} times that {one} was bound")

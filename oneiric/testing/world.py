@@ -77,7 +77,9 @@ class World:
 
     # --- doing -------------------------------------------------------------------------------------------------
 
-    def add(self, key: Key, provider: str, form: Form = "async", *, source: Source | None = None, **more: Any) -> Candidate:
+    def add(
+        self, key: Key, provider: str, form: Form = "async", *, source: Source | None = None, **more: Any
+    ) -> Candidate:
         """Register a candidate of the workshop."""
         candidate = self.shop.candidate(key, provider, form, **more)
         if source is None:
@@ -134,7 +136,9 @@ class World:
         for _ in range(rounds):
             for _ in range(100):
                 names = [task.get_name() for task in self.engine.tasks.running]
-                if not self.engine.operations.under_way and not any(name.startswith("tell") for name in names):
+                if not self.engine.operations.under_way and not any(
+                    name.startswith("tell") for name in names
+                ):
                     return
                 await asyncio.sleep(0)
             if under_way := self.engine.operations.under_way:

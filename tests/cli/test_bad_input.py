@@ -4,7 +4,6 @@ Each case is a plugin file.  It declares a good candidate besides the bad one, o
 """
 
 import asyncio
-import re
 
 import pytest
 from oneiric_hookspecs import Permanent
@@ -83,11 +82,8 @@ REFUSED = {
         [],
     ),
     "something else altogether": (
-        '("adapter", "cache", "x", create)',
-        (
-            "oneiric_candidates: TypeError: answered ('adapter', 'cache', 'x', <function create>) (tuple), not an "
-            "instance of Candidate"
-        ),
+        '("adapter", "cache")',
+        "oneiric_candidates: TypeError: answered ('adapter', 'cache') (tuple), not an instance of Candidate",
         1,
         [],
     ),
@@ -122,9 +118,10 @@ def test_refused_at_registration(shop, case):
 
     ended = shop.run("list", "-p", "shop")
 
-    said = ended.err.splitlines()
-    said[0] = re.sub(r" at 0x[0-9a-f]+>", ">", said[0])
-    assert said == [f"warning: plugin shop failed: {what} ({where})", *(f"  {each}" for each in hints)]
+    assert ended.err.splitlines() == [
+        f"warning: plugin shop failed: {what} ({where})",
+        *(f"  {each}" for each in hints),
+    ]
     assert ended.code == 0
     assert [line.split()[:3] for line in ended.out.splitlines()[1:]] == [
         ["adapter", "cache", "memory"],
@@ -132,7 +129,7 @@ def test_refused_at_registration(shop, case):
     ]
 
 
-@pytest.mark.parametrize("case", [case for case in REFUSED if case != "something else altogether"])
+@pytest.mark.parametrize("case", REFUSED)
 def test_plugin_that_was_refused_is_shown_as_failed(shop, case):
     """``plugins`` says the same of it, and of the others that they are on."""
     what, where, hints = bad(shop, case)
@@ -145,7 +142,7 @@ def test_plugin_that_was_refused_is_shown_as_failed(shop, case):
     assert {each["state"] for each in found.values()} == {"on"}
 
 
-@pytest.mark.parametrize("case", [case for case in REFUSED if case != "something else altogether"])
+@pytest.mark.parametrize("case", REFUSED)
 def test_strict_refusal_ends_the_command(shop, case):
     """With --strict the same is an error, with 3."""
     what, where, hints = bad(shop, case)

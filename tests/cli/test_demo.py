@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from oneiric_hookspecs import Spec, specs
 
-import oneiric.cli.demo as demo
+from oneiric.cli import demo
 
 SHORT = ["--clients", "20", "--swaps", "4", "--seconds", "0.3"]
 
@@ -69,8 +69,7 @@ TOLD = [
     (3, "promoted     service:greeter says 'Salve, Oneiric' from disk; it was selected by demo_shop:Shop (it speaks la)"),
     (
         4,
-        "refused      adapter:cache: unreachable did not come up at step create: ConnectionRefusedError: nobody "
-        "listens on 127.0.0.1:6379",
+        "refused      adapter:cache: unreachable did not come up at step create: ConnectionRefusedError: nobody listens",
     ),
     (4, "refused      adapter:cache: sick did not come up at step warm: the licence has expired"),
     (5, "refused      adapter:cache: recalled was refused at step load: demo_shop:Shop objects: version 0.9 was recalled"),
@@ -146,7 +145,7 @@ def test_narrow_terminal(folder):
     """At 80 columns nothing runs over, either."""
     ended = folder.run("demo", *SHORT, COLUMNS="80")
 
-    assert (ended.code, max(map(len, ended.out.splitlines()[:-4]))) <= (0, 80)
+    assert (ended.code, max(map(len, ended.out.splitlines()))) <= (0, 80)
 
 
 def leftovers():
@@ -194,8 +193,7 @@ from oneiric_hookspecs import Objection, hookimpl
 @hookimpl
 async def oneiric_check_swap(old, new):
     if old and new.candidate.provider == "disk":
-        yield_ = [Objection("no disks today")]
-        return yield_
+        return [Objection("no disks today")]
 """
 BREAKS = {
     "a swap that does not work": (VETO, "a swap to disk did not work: "),
@@ -216,7 +214,8 @@ BREAKS = {
 
         @hookimpl
         async def oneiric_activated(new):
-            type(new.instance)(object(), "leak", getattr(new.instance, "ledger")) if new.key.name == "cache" else None
+            if new.key.name == "cache":
+                type(new.instance)(object(), "leak", new.instance.ledger)
         """,
         "instances were made, and ",
     ),

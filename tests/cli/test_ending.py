@@ -15,7 +15,7 @@ ENDINGS = [
         2,
         ["error: there is no command lst; did you mean list?", "  see oneiric --help"],
     ),
-    ("list --jsn", 2, ["error: no such option '--jsn'. Did you mean '--json'?", "  see oneiric list --help"]),
+    ("list --jsn", 2, ["error: there is no option --jsn; did you mean --json?", "  see oneiric list --help"]),
     (
         "explain",
         2,
@@ -45,6 +45,12 @@ ENDINGS = [
             "  see oneiric --help",
         ],
     ),
+    (
+        "plugins inof",
+        2,
+        ["error: there is no command inof; did you mean info?", "  see oneiric plugins --help"],
+    ),
+    ("-z", 2, ["error: there is no option -z", "  see oneiric --help"]),
     ("explain adapter cach", 3, ["error: no candidate fills adapter:cach", "  did you mean adapter:cache?"]),
     ("explain adaptr cache", 3, ["error: there is no domain adaptr", "  did you mean adapter?"]),
     ("list --domain adaptors", 3, ["error: there is no domain adaptors", "  did you mean adapter?"]),

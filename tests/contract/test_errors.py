@@ -32,6 +32,14 @@ AT = {"key": CACHE, "provider": "disk", "step": "create", "operation": "op7", "s
 TEXTS = [
     (NoCandidate(CACHE, known=["adapter:cache-2"]), "no candidate fills adapter:cache|  did you mean adapter:cache-2?"),
     (NoCandidate(CACHE, known=["task:x"]), "no candidate fills adapter:cache|  registered: task:x"),
+    (
+        NoCandidate(Key.of("adapter", "zzz"), known=["adapter:cache"]),
+        "no candidate fills adapter:zzz|  registered: adapter:cache",
+    ),
+    (
+        NoCandidate(Key.of("adaptor", "cache"), known=["adapter:cache", "adapter:cash"]),
+        "no candidate fills adaptor:cache|  did you mean adapter:cache?",
+    ),
     (NoCandidate(CACHE), "no candidate fills adapter:cache|  registered: none"),
     (
         NoCandidate(CACHE, known=["adapter:cache"], left_out=["redis: it needs redis>=5, which is not installed"]),

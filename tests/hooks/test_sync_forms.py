@@ -335,7 +335,7 @@ def test_every_judge_is_asked_newest_first(manager):
         ("number", "could not judge: TypeError: answered 7 (int), not an iterable of Objection", "type"),
         (
             "one",
-            "could not judge: TypeError: answered Objection(rea...e', plugin='') (Objection), not an iterable of Objection",
+            "could not judge: TypeError: answered Objection(rea...'', remedy='') (Objection), not an iterable of Objection",
             "type",
         ),
     ],

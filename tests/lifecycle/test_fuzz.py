@@ -132,7 +132,9 @@ class Schedule:
             needs=needs,
             make=maybe(0.05, failing(ValueError("no"))) if sync else maybe(0.7, self.slow(0.15)),
             enter=None if sync else maybe(0.5, self.slow(0.1)),
-            close=maybe(0.1, failing(ValueError("no"))) if sync or form == "thread close" else maybe(0.5, self.slow(0.1)),
+            close=maybe(0.1, failing(ValueError("no")))
+            if sync or form == "thread close"
+            else maybe(0.5, self.slow(0.1)),
             probe=maybe(0.3, self.probe(0.3)),
             priority=rng.randrange(5),
             policies=Policies(mode="exclusive" if self.exclusive and key == C else "overlap"),
@@ -161,7 +163,9 @@ class Schedule:
         except RuntimeError:
             return
         except OneiricError as error:
-            if entered or (bound and not (self.exclusive and key == C) and world.engine.operations.closing is None):
+            if entered or (
+                bound and not (self.exclusive and key == C) and world.engine.operations.closing is None
+            ):
                 world.shop.problems.append(f"a user of {key}, which was bound, got {error!r}")
 
     async def swap(self):
@@ -198,7 +202,16 @@ class Schedule:
     async def act(self):
         rng = self.rng
         action = rng.choices(
-            [self.use, self.swap, self.transaction, self.rollback, self.health, self.register, self.withdraw, self.pin],
+            [
+                self.use,
+                self.swap,
+                self.transaction,
+                self.rollback,
+                self.health,
+                self.register,
+                self.withdraw,
+                self.pin,
+            ],
             [8, 6, 2, 1, 1, 2, 1, 1],
         )[0]
         try:

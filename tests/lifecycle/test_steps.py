@@ -78,7 +78,19 @@ def test_steps_of_a_first_activation(run):
 
     assert (report.outcome, report.old, report.new, report.gap_ms) == ("activated", None, "only", 0.0)
     assert list(report.steps) == (
-        "decide needs lock recheck load create warm check commit confirm finalize".split()
+        [
+            "decide",
+            "needs",
+            "lock",
+            "recheck",
+            "load",
+            "create",
+            "warm",
+            "check",
+            "commit",
+            "confirm",
+            "finalize",
+        ]
     )
 
 
@@ -153,7 +165,7 @@ def test_users_reach_the_new_one_while_it_is_confirmed(run):
                 seen.append(world.serves(A))
 
     async def main():
-        global world
+        nonlocal world
         async with World(plugins=[Looks()]) as world:
             await with_old(world)
             world.add(A, "new")
@@ -161,6 +173,7 @@ def test_users_reach_the_new_one_while_it_is_confirmed(run):
                 await world.swap(A, "new")
                 seen.append(product.use())
 
+    world = None
     run(main)
 
     assert seen == ["new", "old"]
@@ -354,7 +367,9 @@ def test_too_many_generations(run):
     """Not more than so many generations of a key are open at once; the next waits for one to go, and then is told."""
 
     async def main():
-        async with World({"lifecycle": {"max_generations": 2, "busy_timeout": 5, "drain_timeout": 50}}) as world:
+        async with World(
+            {"lifecycle": {"max_generations": 2, "busy_timeout": 5, "drain_timeout": 50}}
+        ) as world:
             await with_old(world)
             world.add(A, "new")
             world.add(A, "third")
@@ -466,6 +481,29 @@ def test_an_import_that_hangs(run):
             return first_line(raised.value)
 
     assert run(main) == "adapter:a: bad did not come up at step load: loading 'it:hangs' took longer than 3 s"
+
+
+def test_a_timeout_of_the_import_itself(run):
+    """A TimeoutError that importing raises is its own error, and not ours, however soon it comes."""
+
+    class Loads:
+        @hookimpl
+        def oneiric_load(self, candidate):
+            if candidate.factory == "it:waits":
+                raise TimeoutError("the licence server")
+
+    async def main():
+        async with World(plugins=[Loads()]) as world:
+            await with_old(world)
+            world.runtime.register(Candidate(A, "bad", "it:waits"))
+            with pytest.raises(Permanent) as raised:
+                await world.swap(A, "bad")
+            assert outcome(world) == expected(raised.value)
+            return first_line(raised.value)
+
+    assert run(main) == (
+        "adapter:a: bad did not come up at step load: loading its factory failed: TimeoutError: the licence server"
+    )
 
 
 # --- step 6: create -----------------------------------------------------------------------------------------------------
@@ -1060,9 +1098,7 @@ def test_a_lease_of_nothing(run):
                 pass
             return str(raised.value)
 
-    assert run(main) == (
-        'adapter:a has nothing bound\n  async with runtime.use("adapter", "a") activates it'
-    )
+    assert run(main) == ('adapter:a has nothing bound\n  async with runtime.use("adapter", "a") activates it')
 
 
 def test_rollback_on_demand(run):

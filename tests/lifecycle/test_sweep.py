@@ -363,7 +363,11 @@ def test_cut_after_every_step(name, cut, run):
     assert steps > 3
 
 
-ERRORS = [lambda: FactoryError("planted"), lambda: ZeroDivisionError("planted"), lambda: MemoryError("planted")]
+ERRORS = [
+    lambda: FactoryError("planted"),
+    lambda: ZeroDivisionError("planted"),
+    lambda: MemoryError("planted"),
+]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=["ours", "any", "memory"])

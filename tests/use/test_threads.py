@@ -111,10 +111,10 @@ def test_threads_see_a_transaction_whole(shop, hasty):
                         seen = generation(thing)
                     with other() as thing:
                         later = generation(thing)
+                        if thing.closed:
+                            raise AssertionError("closed while leased")
                     if later < seen:
                         raise AssertionError(f"after {seen} came {later}")
-                    if thing.closed:
-                        raise AssertionError("closed")
 
             # The number of a thing is its place among the things of its key, so of both keys the same.
             numbers = {}

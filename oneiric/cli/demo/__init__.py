@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import click
 
-from oneiric.cli.context import Context
+from oneiric.cli.context import Context, find_beside
 from oneiric.cli.errors import Told
+from oneiric.cli.output import width
 
 BROKEN = 1
+
+_ALL_KEPT = (
+    "kept: no call failed because of a swap; what was no good was refused, or rolled back while the one before it "
+    "served; and every instance was closed, once"
+)
 
 
 @click.command("demo")
@@ -62,6 +70,8 @@ def _played(context: Context, clients: int, swaps: int, seconds: float, keep: st
             else:
                 narrator.begin(f"A runtime from {folder / 'oneiric.toml'}, which stays there")
             options = context.options
+            if options.plugins:
+                find_beside(Path.cwd())
             with context.quiet():
                 runtime = assemble(settings, off=options.off, load_plugins=options.plugins, strict=True)
             narrator.listen(PLUGIN)
@@ -92,19 +102,15 @@ def _ending(context: Context, figures: dict[str, Any]) -> str:
     lines = [
         f"{name:<{names}}  {value:>{values}}  {context.paint(note)}".rstrip() for name, value, note in rows
     ]
-    if figures["broken"]:
-        verdict = [f"{context.paint('broken')}: {each}" for each in figures["broken"]]
-    else:
-        verdict = [
-            f"{context.paint('kept')}: no call failed because of a swap; what was no good was refused, or rolled back",
-            "while the one before it served; and every instance was closed, once",
-        ]
-    where = (
-        []
-        if figures["project"] is None
-        else ["", f"look around: oneiric -c {figures['project']}/oneiric.toml list"]
-    )
+    said = [f"broken: {each}" for each in figures["broken"]] or [_ALL_KEPT]
+    verdict = [context.paint(line.split(":")[0]) + line[line.index(":") :] for line in map(_wrapped, said)]
+    folder = figures["project"]
+    where = [] if folder is None else ["", f"look around: oneiric -c {folder}/oneiric.toml list"]
     return "\n".join(["", *lines, "", *verdict, *where])
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, width())
 
 
 def _kept(yes: bool) -> str:

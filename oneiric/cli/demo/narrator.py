@@ -72,17 +72,14 @@ class Narrator(logging.Handler):
 
     def begin(self, title: str) -> None:
         """The first line."""
-        self._print(click.style(title, bold=True) if self._color else title)
+        for line in textwrap.wrap(title, width()):
+            self._print(click.style(line, bold=True) if self._color else line)
 
     def scene(self, title: str) -> None:
         """A new scene."""
         self.scenes.append({"title": title, "said": []})
         self._print("")
-        self._print(
-            click.style(f"{len(self.scenes)}. {title}", bold=True)
-            if self._color
-            else f"{len(self.scenes)}. {title}"
-        )
+        self.begin(f"{len(self.scenes)}. {title}")
 
     def say(self, text: str) -> None:
         """What happens: one line, its first word in the colour of what it says."""

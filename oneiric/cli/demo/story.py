@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import attrs
@@ -113,13 +113,11 @@ class Story:
         if self._bound() == "memory":
             await self._swap("disk")
         await self._promoted()
-        serving = greeting = ""
-        async with asyncio.timeout(_PATIENCE):
-            while serving != self._bound():
-                async with self.runtime.use("service", "greeter") as greeter:
-                    serving = greeter.built_from
-                    greeting = await greeter.greet("Oneiric")
-                await asyncio.sleep(0.01)
+        await self._until(
+            lambda: self._greeter() == self._bound(), "what was built from the cache was not built anew"
+        )
+        async with self.runtime.use("service", "greeter") as greeter:
+            serving, greeting = greeter.built_from, await greeter.greet("Oneiric")
         why = self.runtime.explain("service", "greeter").because
         self.tell.say(f"promoted     service:greeter says {greeting!r} from {serving}; it was {why}")
 
@@ -141,9 +139,9 @@ class Story:
         self.tell.scene("One that is well when it is bound, and turns bad on probation: back by itself")
         before = self._bound()
         await self._swap("turns-bad")
-        async with asyncio.timeout(_PATIENCE):
-            while self._bound() == "turns-bad":  # noqa: ASYNC110 - as an operator does who looks at the status
-                await asyncio.sleep(0.005)
+        await self._until(
+            lambda: self._bound() != "turns-bad", "a provider that turned bad was not taken back"
+        )
         await asyncio.sleep(0.05)  # for the observers to have said so
         self.tell.say(
             f"noticed      {self.clients.bad} calls failed before probation saw it; {self._bound()} serves"
@@ -220,9 +218,20 @@ class Story:
             await asyncio.sleep(min(left, 0.1))
 
     async def _promoted(self) -> None:
-        async with asyncio.timeout(_PATIENCE):
-            while self._phase() != "ready":  # noqa: ASYNC110 - as an operator does who looks at the status
-                await asyncio.sleep(0.01)
+        await self._until(lambda: self._phase() == "ready", "a swap was not promoted")
+
+    async def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
+        """Look at the status again and again, as an operator does; for so long, and no longer."""
+        end = time.perf_counter() + _PATIENCE
+        while not condition():
+            if time.perf_counter() > end:
+                self.broken.append(f"{otherwise} within {_PATIENCE:g} s")
+                return
+            await asyncio.sleep(0.005)
+
+    def _greeter(self) -> str:
+        with self.runtime.lease("service", "greeter") as greeter:
+            return str(greeter.built_from)
 
     def _phase(self) -> str:
         slot = self.runtime.status().of("adapter", "cache")

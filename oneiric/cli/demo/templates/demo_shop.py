@@ -160,7 +160,7 @@ class Shop:
         yield Candidate(CACHE, "unreachable", unreachable, priority=-50)
         yield Candidate(CACHE, "sick", _async(Sick, settings), priority=-50)
         yield Candidate(CACHE, "recalled", "demo_never_imported:create", priority=-50, version="0.9")
-        yield Candidate(CACHE, "sluggish", _async(Sluggish, settings), priority=-50)
+        yield Candidate(CACHE, "sluggish", _async(Sluggish, settings), priority=-50, metadata={"canary": True})
         yield Candidate(CACHE, "turns-bad", _async(TurnsBad, settings), priority=-50)
         yield Candidate(CACHE, "sticky", _async(Sticky, settings), priority=-50)
         for provider, language, word in (("english", "en", "Hello"), ("latin", "la", "Salve")):
@@ -209,12 +209,12 @@ class Shop:
 
     @hookimpl
     async def oneiric_check_bound(self, new):
-        if new.key != CACHE:
+        if not new.candidate.metadata.get("canary"):
             return None
         began = time.perf_counter()
         await new.instance.get("canary")
         took = (time.perf_counter() - began) * 1000
-        if took > self.settings.slow_ms and new.candidate.provider not in ("memory", "disk"):
+        if took > self.settings.slow_ms:
             return [Objection(f"the canary took {took:.0f} ms, and may take {self.settings.slow_ms:.0f}")]
 
     # What has happened.
