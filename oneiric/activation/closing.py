@@ -14,6 +14,7 @@ from typing import Any
 
 from oneiric_hookspecs import Retirement
 
+from oneiric.hooks.faults import said
 from oneiric.tasks import Tasks, give_up
 
 from .generation import Generation
@@ -107,7 +108,7 @@ class Closing:
         try:
             ending, error = await self._close(generation)
         except Exception as raised:  # noqa: BLE001 - a slip of ours must not leave the generation without an end
-            ending, error = "close_failed", f"{type(raised).__name__}: {raised}"
+            ending, error = "close_failed", said(raised)
         self._end(
             generation,
             Retirement(
@@ -177,7 +178,7 @@ class Closing:
         if task.cancelled():
             return "close_failed", f"closing it took longer than {limit:g} s, or cancelled itself"
         error = task.exception()
-        return ("closed", "") if error is None else ("close_failed", f"{type(error).__name__}: {error}")
+        return ("closed", "") if error is None else ("close_failed", said(error))
 
     def _way_out(self, generation: Generation, holding: Holding) -> Any:
         """A coroutine that closes the product; None if there is nothing to do."""

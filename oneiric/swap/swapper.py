@@ -28,6 +28,7 @@ from typing import Any
 
 from oneiric_hookspecs import (
     ActivationError,
+    ActivationTimeout,
     Busy,
     Candidate,
     HealthRejected,
@@ -96,7 +97,7 @@ class Swapper:
             operation.at("decide")
             chosen = self.choosing.choose(slot, operation)
             operation.at("needs")
-            met = await self.needs.meet(operation, chosen[0])
+            met = await self._meet(operation, chosen[0])
             try:
                 operation.at("lock")
                 await self.lock(slot, operation)
@@ -120,6 +121,19 @@ class Swapper:
         raise Busy(
             slot.key, holder="changes of the registry: its winner was another one three times in a row"
         )
+
+    async def _meet(self, operation: Operation, candidate: Candidate) -> list[Met]:
+        """Step 2.  What is needed has limits of its own; the deadline is the caller's."""
+        if operation.deadline is None:
+            return await self.needs.meet(operation, candidate)
+        scope = asyncio.timeout(max(0.0, operation.deadline - self._time()))
+        try:
+            async with scope:
+                return await self.needs.meet(operation, candidate)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise ActivationTimeout("what it needs did not come up before the deadline") from None
 
     def unchanged(self, slot: Slot, operation: Operation, candidate: Candidate, source: Source) -> bool:
         """Whether what is bound is what would be built, and nobody asked to build it anew.

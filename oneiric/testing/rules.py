@@ -231,7 +231,6 @@ class Rules:
         """
         engine = self.runtime._engine  # noqa: SLF001
         assert engine is not None
-        problems = self.workshop.problems
         for slot in engine.slots.values():
             if slot.bound is not None or slot.alive or slot.spare is not None:
                 self._say(f"I10: {slot} still has {slot.bound} {slot.alive} {slot.spare}")
@@ -248,7 +247,6 @@ class Rules:
             self._say(f"I8: {len(engine.activator.owners)} objects still have owners")
         if listener is not None:
             self._heard(listener)
-        del problems
 
     def _heard(self, listener: Listener) -> None:
         retired = Counter((key, number) for what, key, number, _ in listener.heard if what == "retired")

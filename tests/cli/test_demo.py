@@ -208,6 +208,16 @@ BREAKS = {
         """,
         "calls reached a closed instance",
     ),
+    "a bad provider that stays": (
+        """\
+        from oneiric_hookspecs import PROMOTE, hookimpl
+
+        @hookimpl
+        def oneiric_rollback():
+            return PROMOTE
+        """,
+        "a provider that turned bad was not taken back within 2 s",
+    ),
     "an instance that nobody closes": (
         """\
         from oneiric_hookspecs import hookimpl
@@ -223,10 +233,11 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("case", BREAKS)
-def test_broken_promise_is_said(folder, case):
+def test_broken_promise_is_said(folder, monkeypatch, case):
     """The figures are measured: where a plugin makes one of them wrong, the exit status is 1, with a sentence."""
     source, sentence = BREAKS[case]
     folder.write("breaker.py", source)
+    monkeypatch.setattr("oneiric.cli.demo.story._PATIENCE", 2.0)
 
     ended = folder.run("demo", *SHORT, "-p", "breaker", "--json")
 

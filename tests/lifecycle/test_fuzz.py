@@ -260,7 +260,7 @@ def test_random_schedules(seeds, run):
     failed = {}
     for seed in seeds:
         try:
-            run(Schedule(seed).run)
+            run(Schedule(seed).run, timeout=120)
         except AssertionError as error:
             failed[seed] = str(error)
 

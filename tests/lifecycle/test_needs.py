@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from oneiric_hookspecs import (
+    ActivationTimeout,
     DependencyCycle,
     DependencyFailed,
     FactoryError,
@@ -156,6 +157,21 @@ def test_a_handle(run):
     assert run(main) == ("one", "two", 1)
 
 
+def test_the_callers_timeout_holds_for_needs(run, clock):
+    """A swap with a timeout does not wait longer for what it needs; that is given up with it."""
+
+    async def main():
+        async with World() as world:
+            world.add(B, "b", needs=[Need(A)])
+            world.add(A, "a", make=sleeping(20))
+            with pytest.raises(ActivationTimeout, match="did not come up before the deadline"):
+                await world.swap(B, "b", timeout=5)
+            await world.turn(5)
+            return clock.time(), world.runtime.status().operations, world.status(A).phase
+
+    assert run(main) == (5.0, (), "empty")
+
+
 # --- circles ----------------------------------------------------------------------------------------------------------------
 
 
@@ -173,8 +189,10 @@ def test_a_circle_of_needs(run):
 
     assert run(main) == (
         (A, B, C, A),
-        "adapter:a: a cannot be activated at step needs: its needs form a circle: "
-        "adapter:a -> adapter:b -> adapter:c -> adapter:a",
+        (
+            "adapter:a: a cannot be activated at step needs: its needs form a circle: "
+            "adapter:a -> adapter:b -> adapter:c -> adapter:a"
+        ),
     )
 
 
@@ -546,3 +564,17 @@ def test_a_factory_that_misses_a_need(run):
                 await world.use(A)
 
     run(main)
+
+
+def test_factories_of_one_class_may_want_different_things(run):
+    """What one callable object requires says nothing about another of its class."""
+
+    async def main():
+        async with World() as world:
+            world.add(B, "b", needs=[Need(A)])
+            world.add(A, "a")
+            world.add(C, "c", needs=[Need(B)])
+            await world.use(C)
+            return [sorted(product.needs) for product in world.shop.made]
+
+    assert run(main) == [[], ["a"], ["b"]]

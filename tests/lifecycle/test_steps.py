@@ -71,8 +71,7 @@ def test_steps_of_a_first_activation(run):
     async def main():
         async with World() as world:
             world.add(A, "only")
-            report = await world.swap(A)
-            return report
+            return await world.swap(A)
 
     report = run(main)
 
@@ -469,6 +468,7 @@ def test_an_import_that_hangs(run):
             if candidate.factory == "it:hangs":
                 release.wait(20)
                 return dict
+            return None
 
     async def main():
         async with World({"lifecycle": {"create_timeout": 3}}, [Loads()]) as world:
@@ -986,6 +986,7 @@ def test_users_of_what_is_rolled_back_finish(run):
                 product = lease.__enter__()
                 asyncio.get_running_loop().call_later(5, lease.__exit__, None, None, None)
                 return [Objection("no")]
+            return None
 
     async def main():
         nonlocal world

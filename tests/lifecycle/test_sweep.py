@@ -45,7 +45,10 @@ class Slow:
 
 @attrs.frozen
 class Scenario:
-    """What is there before, what is done, and what users may see after it, by key: ``|`` between, ``-`` for nothing."""
+    """What is there before, what is done, and what users may see after it, by key: ``|`` between, ``-`` for nothing.
+
+    Keys that stand together are never seen to differ, at any step.
+    """
 
     name: str
     before: object
@@ -53,6 +56,7 @@ class Scenario:
     sees: dict
     settings: dict = attrs.field(factory=dict)
     plugins: tuple = (Slow,)
+    together: tuple = ()
 
 
 def scenario(sees, **more):
@@ -234,7 +238,7 @@ async def two_keys(world):
     await world.use(B)
 
 
-@scenario({A: "old|new", B: "old|new"}, before=two_keys)
+@scenario({A: "old|new", B: "old|new"}, before=two_keys, together=(A, B))
 async def transaction(world):
     async with world.runtime.transaction() as changes:
         changes.swap(*A, "new")
@@ -247,7 +251,7 @@ async def two_keys_and_bad(world):
     await world.swap(B, "old")
 
 
-@scenario({A: "old", B: "old"}, before=two_keys_and_bad, plugins=(Refuses,))
+@scenario({A: "old", B: "old"}, before=two_keys_and_bad, plugins=(Refuses,), together=(A, B))
 async def failing_transaction(world):
     with pytest.raises(OneiricError):
         async with world.runtime.transaction() as changes:
@@ -270,13 +274,16 @@ WITHOUT_PLACES = ("rollback",)  # one assignment
 
 
 async def play(scenario, cut=None, at=None, fault=None):
-    """Play *scenario*, and *cut* it short after *at* steps; the world, and how many steps there were."""
+    """Play *scenario*, and *cut* it short after *at* steps; the steps there were, the outcome, the places."""
+    closes = cut is close_runtime or scenario.name in CLOSING
     world = World(scenario.settings, [plugin() for plugin in scenario.plugins])
     with contextlib.ExitStack() as stack:
         async with world:
             await scenario.before(world)
             await world.at_rest()
             begun = stack.enter_context(raising_at(*fault)) if fault else []
+            if scenario.together and not closes:
+                world.steps.watchers.append(lambda _: see_together(world, scenario.together))
             acting = asyncio.create_task(scenario.act(world), name="acting")
             world.steps.count = 0
             if cut is not None:
@@ -286,7 +293,7 @@ async def play(scenario, cut=None, at=None, fault=None):
             steps = world.steps.count
             world.steps.actions.clear()
             outcome = None if acting.cancelled() else acting.exception()
-            if scenario.name not in CLOSING:
+            if not closes:
                 await asyncio.sleep(0.001)
                 await world.at_rest()
                 for key, allowed in scenario.sees.items():
@@ -300,6 +307,13 @@ async def play(scenario, cut=None, at=None, fault=None):
                     if seen not in allowed.split("|"):
                         world.shop.problems.append(f"later users of {key} see {seen}, not {allowed}")
     return steps, outcome, begun
+
+
+def see_together(world, keys):
+    seen = {world.slot(key).bound for key in keys}
+    providers = {"old" if each is not None and each.provider == "old" else each and "new" for each in seen}
+    if len(providers) > 1 and world.engine.operations.closing is None:
+        world.shop.problems.append(f"I6: {keys} are seen as {seen}")
 
 
 def cancel_operations(world, acting, at, times=1):
@@ -324,7 +338,15 @@ def cancel_caller_twice(world, acting, at):
     cancel_caller(world, acting, at, 2)
 
 
-CUTS = [cancel_operations, cancel_caller, cancel_operations_twice, cancel_caller_twice]
+def close_runtime(world, acting, at):
+    def close():
+        closing.append(asyncio.get_running_loop().create_task(world.runtime.close(), name="closing"))
+
+    closing = []
+    world.steps.actions[at] = close
+
+
+CUTS = [cancel_operations, cancel_caller, cancel_operations_twice, cancel_caller_twice, close_runtime]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -357,7 +379,7 @@ def test_cut_after_every_step(name, cut, run):
                 return at, problems
             at += 1
 
-    steps, problems = run(main)
+    steps, problems = run(main, timeout=300)
 
     assert problems == []
     assert steps > 3
@@ -387,4 +409,4 @@ def test_raise_at_every_place(name, error, run):
                     problems.append(f"at {place} {nth}: {found}")
         return problems
 
-    assert run(main) == []
+    assert run(main, timeout=300) == []

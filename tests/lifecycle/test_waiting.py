@@ -315,8 +315,10 @@ def test_a_factory_that_uses_its_own_key(run):
 
     assert run(main) == (
         (A, A),
-        "adapter:a: it cannot be activated at step create: it is asked for from inside its own operation: "
-        "adapter:a -> adapter:a",
+        (
+            "adapter:a: it cannot be activated at step create: it is asked for from inside its own operation: "
+            "adapter:a -> adapter:a"
+        ),
         0.0,
     )
 

@@ -259,7 +259,7 @@ def test_the_runtime_is_as_its_model(shop, steps):
         Workshop = type(shop)
 
     few = settings(
-        max_examples=int(__import__("os").environ.get("N","30")),
+        max_examples=30,
         stateful_step_count=steps,
         deadline=None,
         suppress_health_check=list(HealthCheck),
