@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from os import PathLike
 from typing import Any
 
 import attrs
-from oneiric_hookspecs import Problem, SettingsError, specs
+from oneiric_hookspecs import PluginError, Problem, SettingsError, nearest, specs
 
 from .clock import RuntimeClock
 from .collecting import collect
@@ -17,6 +18,8 @@ from .registry import Registry
 from .resolution import Resolver, Strategy, markers
 from .runtime import Runtime
 from .settings import Settings, load, structure
+
+log = logging.getLogger("oneiric")
 
 #: The built-in plugins by name, in the order of registration; True for those that cannot be switched off.
 BUILTINS: Mapping[str, bool] = {
@@ -60,6 +63,8 @@ def assemble(
         SettingsError: Everything that is wrong with the settings.
         PluginError: One of *plugins* is not well formed; or any plugin fails, and *strict*.
     """
+    if isinstance(plugins, str):
+        raise PluginError(f"plugins is a collection, found {plugins!r}", hint=f"write [{plugins!r}]")
     configured = load(settings)
     clock = RuntimeClock()
     hooks = HookManager(
@@ -84,6 +89,7 @@ def assemble(
         collect(hooks, registry)
         if strict:
             _refuse_failed(hooks.plugins)
+        _warn_of_failed(hooks.plugins)
         _bind(runtime, hooks, registry)
     except BaseException:
         hooks.close()
@@ -137,6 +143,34 @@ def _unknown_plugins(hooks: HookManager, settings: Settings) -> list[Problem]:
     ]
 
 
+def _unknown_keys(registry: Registry, settings: Settings) -> list[Problem]:
+    """Keys in the settings that nobody fills.  Warnings: the application may register candidates later."""
+    snapshot = registry.snapshot
+    known = {str(key) for key in snapshot.keys()}
+    plurals = {name: domain.plural for name, domain in snapshot.domains.items()}
+    named = [(plurals[key.domain], "selections", key.name) for key in settings.selections()]
+    texts = [str(key) for key in settings.selections()]
+    named += [("lifecycle", "keys", text) for text in settings.lifecycle.keys]
+    texts += list(settings.lifecycle.keys)
+    return [
+        Problem(
+            f"{path[0]}.{path[1]}." + (f'"{path[2]}"' if ":" in path[2] else path[2]),
+            f"nobody fills {text}",
+            settings.where(*path),
+            f"did you mean {near}?" if near else None,
+        )
+        for path, text in zip(named, texts, strict=True)
+        if text not in known
+        for near in [nearest(text.partition(":")[2], [each.partition(":")[2] for each in known])]
+    ]
+
+
+def _warn_of_failed(records: Iterable[PluginRecord]) -> None:
+    for record in records:
+        if record.state == "failed":
+            log.warning("plugin %s failed: %s", record.name, record.reason)
+
+
 def _refuse_failed(records: Iterable[PluginRecord]) -> None:
     for record in records:
         if record.state == "failed" and record.error is not None:
@@ -146,5 +180,6 @@ def _refuse_failed(records: Iterable[PluginRecord]) -> None:
 def _bind(runtime: Runtime, hooks: HookManager, registry: Registry) -> None:
     """Hold the settings against what is plugged in, and make their selections."""
     bound = runtime.bind(runtime.settings)
-    runtime.adopt(attrs.evolve(bound, warnings=(*bound.warnings, *_unknown_plugins(hooks, bound))))
+    doubts = (*_unknown_plugins(hooks, bound), *_unknown_keys(registry, bound))
+    runtime.adopt(attrs.evolve(bound, warnings=(*bound.warnings, *doubts)))
     registry.select(bound.selections(), bound.resolver.on_missing)

@@ -35,7 +35,7 @@ def read(answer: object) -> Health:
         return Health(answer)
     try:
         return _spelled_out(answer) or Health("unknown", _says_nothing(answer))
-    except Exception:  # noqa: BLE001 - the methods of a user's object may do anything
+    except Exception:
         return Health("unknown", _says_nothing(answer))
 
 
@@ -55,7 +55,7 @@ def _says_nothing(answer: object) -> str:
 def _short(answer: object) -> str:
     try:
         shown = repr(answer)
-    except Exception:  # noqa: BLE001 - a repr of a user's object may do anything
+    except Exception:
         shown = f"a {type(answer).__name__}"
     return shown if len(shown) <= 40 else shown[:37] + "..."
 
@@ -110,7 +110,7 @@ class Prober:
         """What to call, if anything; a prober that fails is a health that has failed."""
         try:
             return self._hook(generation.view(), kind)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is why nobody knows how well it is
+        except Exception as error:
             return Health("failed", said(error))
 
     async def _ask(self, generation: Generation, call: Callable[[], Any], seconds: float) -> Health:

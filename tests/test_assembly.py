@@ -1,7 +1,7 @@
 """From settings to a runtime: which plugins are in it, and why."""
 
 import pytest
-from oneiric_hookspecs import Candidate, Key, PluginError, SettingsError, hookimpl
+from oneiric_hookspecs import Candidate, Key, PluginError, ResolutionError, SettingsError, hookimpl
 
 from oneiric import assemble
 
@@ -115,3 +115,55 @@ def test_a_domain_declared_twice_fails_the_later_plugin():
     assert states(runtime)["Rival"] == "failed"
     assert "there is a domain adapter (adapters) already" in runtime.hooks.plugin("Rival").reason
     assert runtime.snapshot.domains["adapter"].plural == "adapters"
+
+
+def test_a_key_that_nobody_fills_is_a_warning():
+    """The application may register candidates later; a slip is shown with what was meant."""
+    settings = {
+        "adapters": {"selections": {"cash": "disk", "cache": "disk"}},
+        "lifecycle": {"keys": {"adapter:cach": {"probation": 1.0}, "adapter:cache": {"probation": 1.0}}},
+    }
+
+    assert [str(each) for each in assemble(settings, environment=False).settings.warnings] == [
+        "adapters.selections.cash: nobody fills adapter:cash (did you mean cache?)",
+        'lifecycle.keys."adapter:cach": nobody fills adapter:cach (did you mean cache?)',
+    ]
+
+
+def test_a_failed_plugin_is_logged(tmp_path, monkeypatch, caplog):
+    """An application that looks at nothing hears of it all the same."""
+    (tmp_path / "ill_plugin.py").write_text("import no_such_module_here", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    assemble({"app": {"plugins": ["ill_plugin"]}}, environment=False)
+
+    assert [(each.name, each.levelname) for each in caplog.records if "ill_plugin failed" in each.message] == [
+        ("oneiric", "WARNING")
+    ]
+
+
+def test_a_lone_text_is_no_collection_of_plugins():
+    """It is not taken letter by letter."""
+    with pytest.raises(PluginError, match="^plugins is a collection, found 'shop'\n  write \\['shop'\\]$"):
+        assemble({}, "shop")
+
+
+def test_a_guard_cannot_be_unplugged():
+    """What is always on stays on while the application runs, too."""
+    runtime = assemble({}, environment=False)
+
+    with pytest.raises(PluginError, match="it is always on, and cannot be unplugged"):
+        runtime.unplug("precedence")
+    assert runtime.resolve("adapter", "cache").provider == "memory"
+
+
+def test_a_pin_names_what_could_fill_the_key():
+    """A slip leaves the pin as it was."""
+    runtime = assemble({}, environment=False)
+
+    with pytest.raises(ResolutionError, match="no candidate fills adapter:cache with provider 'dsik'"):
+        runtime.pin("adapter", "cache", "dsik")
+    with pytest.raises(ResolutionError, match="no candidate fills adapter:cash"):
+        runtime.pin("adapter", "cash", "disk")
+    runtime.pin("adapter", "cache", "disk")
+    assert runtime.resolve("adapter", "cache").provider == "disk"

@@ -50,7 +50,9 @@ class Need:
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.key, Key):
-            raise PluginError(f"a need names a Key, found {self.key!r}", hint='write Need(Key.of("adapter", "db"))')
+            raise PluginError(
+                f"a need names a Key, found {self.key!r}", hint='write Need(Key.of("adapter", "db"))'
+            )
         if self.on_change not in ("restart", "notify", "handle"):
             raise PluginError(f"on_change is restart, notify or handle, found {self.on_change!r}")
         if not self.keyword.isidentifier():
@@ -150,7 +152,9 @@ class Candidate:
         # One pass without a validator object a field: a million of these are made in a second or two.
         key, factory = self.key, self.factory
         if key.__class__ is not Key:
-            raise PluginError(f"a candidate fills a Key, found {key!r}", hint='write Key.of("adapter", "cache")')
+            raise PluginError(
+                f"a candidate fills a Key, found {key!r}", hint='write Key.of("adapter", "cache")'
+            )
         Key.of(*key)
         check_name(self.provider, "provider")
         if factory.__class__ is str:
@@ -162,7 +166,12 @@ class Candidate:
             raise self._malformed(f"the priority is a whole number or None, found {self.priority!r}")
         if self.stack_level.__class__ is not int:
             raise self._malformed(f"the stack level is a whole number, found {self.stack_level!r}")
-        if self.capabilities is not _NOTHING or self.needs or self.distributions or self.platforms is not _NOTHING:
+        if (
+            self.capabilities is not _NOTHING
+            or self.needs
+            or self.distributions
+            or self.platforms is not _NOTHING
+        ):
             self._check_collections()
         if self.version is not None and (self.version.__class__ is not str or not self.version):
             raise self._malformed(f"the version is a text or None, found {self.version!r}")

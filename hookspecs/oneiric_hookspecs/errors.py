@@ -5,7 +5,8 @@
     OneiricError
     ├── ResolutionError        nobody may fill the key; carries the decision
     │   ├── NoCandidate            nothing that is registered fits
-    │   └── SelectionUnsatisfied   what was selected is not there, or left out
+    │   ├── SelectionUnsatisfied   what was selected is not there, or left out
+    │   └── NothingBefore          there is nothing to go back to
     ├── ActivationError        the new one did not come up; what served before still does
     │   ├── FactoryError           the factory, or starting its product, failed
     │   ├── ActivationTimeout      a step took longer than it may
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The one of *known* that is spelled most like *word*, or None if none is near."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6 if len(word) < 5 else 0.7)
     return found[0] if found else None
 
 
@@ -186,7 +187,23 @@ class SelectionUnsatisfied(ResolutionError):
             message = f"no candidate fills {key} with provider {provider!r} (set by {by})"
             hint = (f"did you mean {near!r}?\n  " if near else "") + f"registered: {a_few(registered)}"
         super().__init__(message, decision=decision, hint=hint)
-        self.key, self.provider, self.by, self.registered, self.because = key, provider, by, registered, because
+        self.key, self.provider, self.by, self.registered, self.because = (
+            key,
+            provider,
+            by,
+            registered,
+            because,
+        )
+
+
+class NothingBefore(ResolutionError):
+    """There is nothing to go back to: no other provider was bound to ``key`` before."""
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(
+            f"{key}: nothing was bound before what is bound now", hint="swap it to a provider by name"
+        )
+        self.key = key
 
 
 # --- activation ------------------------------------------------------------------------------------------------
@@ -255,7 +272,9 @@ class Vetoed(ActivationError):
 
     says = "was refused"
 
-    def __init__(self, reason: str, *, plugin: str, objections: Sequence[Objection] = (), **facts: Any) -> None:
+    def __init__(
+        self, reason: str, *, plugin: str, objections: Sequence[Objection] = (), **facts: Any
+    ) -> None:
         super().__init__(f"{plugin} objects: {reason}", **facts)
         self.plugin, self.objections = plugin, tuple(objections)
 
@@ -326,9 +345,19 @@ class RolledBack(OneiricError):
 
     exit_code = 4
 
-    def __init__(self, key: Key, provider: str, reason: str, *, serving: str | None, operation: str = "") -> None:
-        super().__init__(f"{key}: {provider} was rolled back: {reason}", hint=f"still serving: {serving or 'nothing'}")
-        self.key, self.provider, self.reason, self.serving, self.operation = key, provider, reason, serving, operation
+    def __init__(
+        self, key: Key, provider: str, reason: str, *, serving: str | None, operation: str = ""
+    ) -> None:
+        super().__init__(
+            f"{key}: {provider} was rolled back: {reason}", hint=f"still serving: {serving or 'nothing'}"
+        )
+        self.key, self.provider, self.reason, self.serving, self.operation = (
+            key,
+            provider,
+            reason,
+            serving,
+            operation,
+        )
 
 
 # --- using -----------------------------------------------------------------------------------------------------
@@ -507,7 +536,12 @@ class FetchError(RemoteError):
     """The stream could not be had.  ``retry_after`` is in seconds."""
 
     def __init__(
-        self, message: str, *, retryable: bool = True, retry_after: float | None = None, hint: str | None = None
+        self,
+        message: str,
+        *,
+        retryable: bool = True,
+        retry_after: float | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.retryable, self.retry_after = retryable, retry_after
@@ -532,7 +566,9 @@ class Malformed(RemoteError):
 class Rejected(RemoteError):
     """What came is signed and well formed, and a check says no."""
 
-    def __init__(self, message: str, *, objections: Sequence[Objection] = (), hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, objections: Sequence[Objection] = (), hint: str | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.objections = tuple(objections)
 

@@ -101,12 +101,16 @@ class Spec(Generic[P, R, A]):
         return tuple(inspect.signature(self.function).parameters)
 
 
-def _spec(function: Callable[..., Any], form: Form, answer: type, deprecated: Deprecation | None, *, sync: bool) -> Any:
+def _spec(
+    function: Callable[..., Any], form: Form, answer: type, deprecated: Deprecation | None, *, sync: bool
+) -> Any:
     if sync and inspect.iscoroutinefunction(function):
         raise TypeError(f"{function.__name__}: a hook that {form.value} is sync; write def, not async def")
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
-            raise TypeError(f"{function.__name__}: {parameter} is neither positional nor a keyword; a hook takes names")
+            raise TypeError(
+                f"{function.__name__}: {parameter} is neither positional nor a keyword; a hook takes names"
+            )
     return Spec(function, form, answer, deprecated)
 
 
@@ -129,7 +133,7 @@ class _Performs(Protocol):
     @overload
     def __call__(
         self, function: Callable[P, Coroutine[Any, Any, T | None]], /
-    ) -> Spec[P, Coroutine[Any, Any, T | None], T | None | Awaitable[T | None]]: ...
+    ) -> Spec[P, Coroutine[Any, Any, T | None], T | Awaitable[T | None] | None]: ...
     @overload
     def __call__(self, function: Callable[P, T | None], /) -> Spec[P, T | None, T | None]: ...
 
@@ -160,7 +164,7 @@ def judges(function: Callable[..., Any]) -> Any:
 @overload
 def observes(
     function: Callable[P, Coroutine[Any, Any, None]],
-) -> Spec[P, Coroutine[Any, Any, None], None | Awaitable[None]]: ...
+) -> Spec[P, Coroutine[Any, Any, None], Awaitable[None] | None]: ...
 @overload
 def observes(function: Callable[P, None]) -> Spec[P, None, None]: ...
 def observes(function: Callable[..., Any]) -> Any:

@@ -54,7 +54,9 @@ class Key(NamedTuple):
         """
         domain, colon, name = text.partition(":")
         if not colon:
-            raise PluginError(f"{text!r} is not a key", hint="write it as domain:name, for example adapter:cache")
+            raise PluginError(
+                f"{text!r} is not a key", hint="write it as domain:name, for example adapter:cache"
+            )
         return cls.of(domain, name)
 
     def __str__(self) -> str:

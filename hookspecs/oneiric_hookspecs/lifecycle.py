@@ -12,7 +12,9 @@ from .candidates import Candidate
 from .health import Health
 from .keys import Key
 
-Cause = Literal["operator", "use", "need", "probation", "dependency", "settings", "stream", "resolution", "shutdown"]
+Cause = Literal[
+    "operator", "use", "need", "probation", "dependency", "settings", "stream", "resolution", "shutdown"
+]
 Outcome = Literal["activated", "swapped", "reconfigured", "unchanged", "rolled_back", "failed"]
 Ending = Literal["closed", "close_failed", "abandoned", "kept"]
 BuildMode = Literal["auto", "async", "thread", "inline"]

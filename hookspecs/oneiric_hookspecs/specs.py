@@ -252,7 +252,11 @@ def oneiric_load(candidate: Candidate) -> Callable[..., Any] | None:
 
 @performs(Build)
 def oneiric_activate(
-    operation: Operation, candidate: Candidate, factory: Callable[..., Any], settings: Any, needs: Mapping[str, Any]
+    operation: Operation,
+    candidate: Candidate,
+    factory: Callable[..., Any],
+    settings: Any,
+    needs: Mapping[str, Any],
 ) -> Build | None:
     """Say how an instance of *candidate* is made.
 
@@ -463,7 +467,9 @@ async def oneiric_swapped(operation: Operation, report: SwapReport, new: Generat
 
 
 @observes
-async def oneiric_rolled_back(operation: Operation, new: Generation, old: Generation | None, reason: str) -> None:
+async def oneiric_rolled_back(
+    operation: Operation, new: Generation, old: Generation | None, reason: str
+) -> None:
     """Learn that a generation that was bound was taken back.
 
     Called when the old one serves again; by the confirming step, by probation, or on demand.

@@ -56,7 +56,7 @@ class Hosting:
         except OneiricError as error:
             generation.fail(error)
             return
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is why the product did not come up
+        except Exception as error:
             generation.fail(_told(error))
             return
         except BaseException as error:

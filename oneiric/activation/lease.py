@@ -184,7 +184,7 @@ class TracedLease(Lease):
         self.generation.leases.discard(self)
         return instance
 
-    def __exit__(self, *raised: Any) -> None:
+    def __exit__(self, *raised: object) -> None:
         hold, self._hold = self._hold, None  # type: ignore[assignment]
         self.generation.leases.discard(hold)
         super().__exit__(*raised)

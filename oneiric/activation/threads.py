@@ -140,7 +140,7 @@ class Threads:
             job.counted.threaded += 1
         try:
             thread.start()
-        except Exception as error:  # noqa: BLE001 - a limit of the system, or no memory
+        except Exception as error:
             self._left(job)
             return error
         return None
@@ -153,7 +153,7 @@ class Threads:
         except StopIteration as stop:
             error = RuntimeError("the call raised StopIteration")
             error.__cause__ = stop
-        except BaseException as raised:  # noqa: BLE001 - passed on to whoever waits
+        except BaseException as raised:
             error = raised
         try:
             self._loop.call_soon_threadsafe(self._arrive, job, result, error)

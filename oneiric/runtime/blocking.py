@@ -98,7 +98,7 @@ class _Alone:
 
         try:
             self.report = asyncio.run(serve())
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that entered
+        except BaseException as error:
             self._error = error
         finally:
             self._ready.set()

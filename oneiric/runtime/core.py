@@ -19,7 +19,9 @@ from oneiric_hookspecs import (
     Empty,
     Health,
     Key,
+    NothingBefore,
     OneiricError,
+    PluginError,
     Request,
     RuntimeClosing,
     Source,
@@ -304,12 +306,18 @@ class Runtime:
         return planned
 
     def pin(self, domain: str, name: str, provider: str | None = None) -> None:
-        """Choose *provider* for the key, above the settings; None takes what is bound, or wins.  Swaps nothing."""
+        """Choose *provider* for the key, above the settings; None takes what is bound, or wins.  Swaps nothing.
+
+        Raises:
+            ResolutionError: It could not fill the key.
+        """
         engine = self._not_elsewhere("pin")
         if provider is None:
             slot = engine.slots.get((domain, name)) if engine is not None else None
             bound = slot.bound if slot is not None else None
             provider = bound.provider if bound is not None else self.resolve(domain, name).provider
+        else:
+            self.resolve(domain, name, provider=provider)
         self.registry.pin(Key.of(domain, name), provider)
 
     def unpin(self, domain: str, name: str) -> None:
@@ -337,6 +345,8 @@ class Runtime:
     def unplug(self, name: str) -> PluginRecord:
         """Let go of a plugin: it is asked no more, and what it declared is withdrawn; what is bound goes on serving."""
         self._not_elsewhere("unplug")
+        if self.hooks.plugin(name).protected:
+            raise PluginError("it is always on, and cannot be unplugged", plugin=name)
         record = self.hooks.unregister(name)
         self.registry.withdraw(name)
         self.registry.decide_anew()
@@ -435,9 +445,14 @@ class Runtime:
         slot = self._known(engine, domain, name)
         provider = slot.spare.provider if slot.spare is not None else slot.previous
         if provider is None:
-            raise Empty(slot.key, because="nothing was bound before what is bound now")
+            raise NothingBefore(slot.key)
         bad, spare = slot.bound, slot.spare
-        if bad is not None and spare is not None and slot.probation is not None and slot.probation.generation is bad:
+        if (
+            bad is not None
+            and spare is not None
+            and slot.probation is not None
+            and slot.probation.generation is bad
+        ):
             operation = slot.probation.operation
             engine.promotion.roll_back(slot, operation, bad, f"{actor or 'somebody'} asked for it")
             self.registry.pin(slot.key, provider)

@@ -152,7 +152,7 @@ class Modes:
             # Nobody is asked whether it may: it had been let in, and the choice now is between it and nothing.
             await swapper.raise_up(operation, again, None, factory, judged=False)
             swapper.before_commit(operation)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the slot stays empty, and this is why
+        except Exception as error:
             if again is not None:
                 swapper.drop(slot, operation, again)
             return unforeseen(error)

@@ -168,7 +168,7 @@ class Needs:
             path = (candidate.key, *(error.path if isinstance(error, DependencyFailed) else (need.key,)))
             reason = error.reason if isinstance(error, DependencyFailed) else str(error).splitlines()[0]
             bare = reason.removeprefix(f"{' -> '.join(map(str, path[1:]))}: ")
-            raise DependencyFailed(bare, path=path) from error
+            raise DependencyFailed(bare, path=path, hint=error.hint) from error
 
     def refuse_circles(self, candidate: Candidate, chosen: Mapping[Key, Candidate] = _NOTHING) -> None:
         """Raise ``DependencyCycle`` if *candidate* needs itself, by way of what fills what it needs.

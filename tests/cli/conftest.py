@@ -92,6 +92,18 @@ class Folder:
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
+    def start(self, *words, **environment):
+        """Start it in a process of its own, which can be interrupted even where these tests cannot."""
+        again = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+        return subprocess.Popen(
+            [sys.executable, "-c", again, *self.command(*words)],
+            cwd=self.path,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def run(self, *words, **environment):
         """Run it in this process."""
         done = CliRunner().invoke(main, list(map(str, words)), env=environment)

@@ -155,22 +155,15 @@ def leftovers():
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_interrupted_in_the_middle(folder, options, tmp_path):
     """Ctrl-C closes what is open, removes the folder, and says one word; no traceback."""
-    environment = folder.environment | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     (tmp_path / "hook.py").write_text(
         "from oneiric_hookspecs import hookimpl\n"
         "@hookimpl\n"
         "async def oneiric_swapped(report):\n"
         "    import pathlib; pathlib.Path(__file__).with_name('swapped').touch()\n"
     )
-    environment["PYTHONPATH"] += os.pathsep + str(tmp_path)
-    with subprocess.Popen(
-        folder.command("demo", "--swaps", "100", "--seconds", "100", "-p", "hook", *options),
-        env=environment,
-        cwd=folder.path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    folder.environment["PYTHONPATH"] += os.pathsep + str(tmp_path)
+    words = ["demo", "--swaps", "100", "--seconds", "100", "-p", "hook", *options]
+    with folder.start(*words, TMPDIR=str(tmp_path), PYTHONUNBUFFERED="1") as process:
 
         async def swapped():
             async with asyncio.timeout(30):

@@ -190,13 +190,7 @@ def test_command_ends_as_it_says(buggy, what, code, err):
 
 def test_interrupted(buggy):
     """Ctrl-C ends with 130 and one word."""
-    with subprocess.Popen(
-        buggy.command("buggy", "wait"),
-        env=buggy.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with buggy.start("buggy", "wait") as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
