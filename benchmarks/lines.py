@@ -42,7 +42,7 @@ class Line:
         if self.must is None:
             return ""
         word, where = ("met", "under") if self.figure <= self.must else ("missed", "over")
-        if not self.must:
+        if not self.must or self.figure < 0:
             return word
         share = abs(self.figure / self.must - 1)
         return f"{word}, {f'{share:.0%}' if share < 10 else '>999%'} {where}"

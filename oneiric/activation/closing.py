@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from oneiric.tasks import Tasks, give_up
 from .generation import Generation
 from .holding import CLOSE_METHODS, Holding, Owners, method
 from .products import is_async
-from .threads import Threads
+from .threads import Resident, Threads
 
 Told = Callable[[Retirement], None]
 
@@ -167,9 +167,15 @@ class Closing:
             return "kept", ""
         if not generation.candidate.own:
             return "kept", ""
-        way_out = self._way_out(generation, holding)
-        if way_out is None:
-            return "closed", ""
+        try:
+            way_out = self._way_out(generation, holding)
+            return ("closed", "") if way_out is None else await self._walk(generation, way_out)
+        finally:
+            if holding.resident is not None:
+                holding.resident.end()
+
+    async def _walk(self, generation: Generation, way_out: Coroutine[Any, Any, None]) -> tuple[str, str]:
+        """Follow *way_out*, for so long; how it ended, and why it failed."""
         limit = generation.limits.close_timeout
         task = self._tasks.start(way_out, f"close {generation!r}")
         await asyncio.wait({task}, timeout=limit)
@@ -180,7 +186,7 @@ class Closing:
         error = task.exception()
         return ("closed", "") if error is None else ("close_failed", said(error))
 
-    def _way_out(self, generation: Generation, holding: Holding) -> Any:
+    def _way_out(self, generation: Generation, holding: Holding) -> Coroutine[Any, Any, None] | None:
         """A coroutine that closes the product; None if there is nothing to do."""
         close = generation.candidate.close
         if close is not None:
@@ -193,7 +199,9 @@ class Closing:
         if holding.entered == "task":
             return self._leave(holding)
         if holding.entered == "thread":
-            return self._call(partial(holding.product.__exit__, None, None, None), generation)
+            return self._call(
+                partial(holding.product.__exit__, None, None, None), generation, holding.resident
+            )
         found = method(holding.product, CLOSE_METHODS)
         return None if found is None else self._call(found, generation)
 
@@ -209,12 +217,14 @@ class Closing:
         if not holding.host.cancelled():
             await holding.host  # what leaving raised
 
-    async def _call(self, call: Callable[[], Any], generation: Generation) -> None:
+    async def _call(
+        self, call: Callable[[], Any], generation: Generation, resident: Resident | None = None
+    ) -> None:
         if is_async(call):
             await call()
         else:
             name = f"close-{generation.key}#{generation.number}"
-            answer = await self._threads.run(call, name=name, limited=False, insist=True)
+            answer = await self._threads.run(call, name=name, resident=resident, limited=False, insist=True)
             if inspect.isawaitable(answer):
                 await answer
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import attrs
 
+from .threads import Resident
+
 CLOSE_METHODS = ("aclose", "close", "cleanup", "shutdown", "stop")
 
 
@@ -27,6 +29,7 @@ class Holding:
         host: The task that entered it and will leave it.
         leave: Set to make the host end.
         exits: Whether the host leaves the context at its end.
+        resident: The thread in which it was entered, and will be left; None where it was not entered in one.
         owners: How many generations have it.
     """
 
@@ -37,6 +40,7 @@ class Holding:
     host: asyncio.Task[None] | None = None
     leave: asyncio.Event = attrs.field(factory=asyncio.Event)
     exits: bool = True
+    resident: Resident | None = None
     owners: int = 1
 
 

@@ -19,7 +19,7 @@ from oneiric.hooks.faults import said
 from .generation import Generation
 from .holding import Holding, Owners, method
 from .products import as_product, is_async, where_to
-from .threads import Threads
+from .threads import Resident, Threads
 
 
 class Hosting:
@@ -117,24 +117,36 @@ class Hosting:
             holding.instance = await product.__aenter__()
             holding.entered, holding.host = "task", asyncio.current_task()
         elif hasattr(type(product), "__enter__"):
-            holding.instance = await self._in_thread(generation, product.__enter__)
-            holding.entered = "thread"
+            resident = Resident(_name(generation))
+            holding.instance = await self._in_thread(generation, product.__enter__, resident)
+            holding.entered, holding.resident = "thread", resident
         elif (start := method(product, ("start",))) is not None:
             if is_async(start):
                 await start()
             else:
                 await self._in_thread(generation, start)
 
-    async def _in_thread(self, generation: Generation, call: Callable[[], Any]) -> Any:
+    async def _in_thread(
+        self, generation: Generation, call: Callable[[], Any], resident: Resident | None = None
+    ) -> Any:
         """Start the product in a thread; if that comes back after the generation was given up, it is closed then."""
 
         def late(instance: Any, error: BaseException | None) -> None:
             holding = generation.holding
-            if error is None and holding is not None and call == getattr(holding.product, "__enter__", None):
-                holding.instance, holding.entered = instance, "thread"
+            if error is None and holding is not None and resident is not None:
+                holding.instance, holding.entered, holding.resident = instance, "thread", resident
+            elif resident is not None:
+                resident.end()
             self._late(generation, None, error)
 
-        return await self._threads.run(call, name=_name(generation), counted=generation, late=late)
+        try:
+            return await self._threads.run(
+                call, name=_name(generation), counted=generation, late=late, resident=resident
+            )
+        except Exception:
+            if resident is not None:
+                resident.end()
+            raise
 
     async def _stay(self, holding: Holding) -> None:
         try:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import attrs
@@ -35,6 +37,40 @@ class Count:
     threaded: int = 0
 
 
+class Resident(threading.Thread):
+    """A thread that stays until it is told to end: what was entered in it is left in it.
+
+    As coroutines have their host task.  A connection of SQLite, for one, refuses any other thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=f"oneiric-{name}", daemon=True)
+        self._calls: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._given = self._done = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has done all it was given."""
+        return self._given == self._done
+
+    def give(self, call: Callable[[], object]) -> None:
+        """Have *call* called, after what was given before."""
+        if not self.is_alive():
+            self.start()
+        self._given += 1
+        self._calls.put(call)
+
+    def run(self) -> None:
+        """Call what is given."""
+        while (call := self._calls.get()) is not None:
+            call()
+            self._done += 1
+
+    def end(self) -> None:
+        """End when all that was given is done."""
+        self._calls.put(None)
+
+
 @attrs.define(eq=False)
 class Job:
     """One call in a thread.
@@ -44,6 +80,7 @@ class Job:
         counted: Whose call it is; its ``threaded`` counts the calls that have not come back.
         late: Called with the result, or what was raised, on the loop, when nobody waits any more.
         forlorn: Called with them in the thread, when there is no loop any more.
+        resident: The thread it is called in; None for one of its own.
     """
 
     name: str
@@ -51,6 +88,7 @@ class Job:
     counted: Counted | None
     late: Late | None
     forlorn: Late | None
+    resident: Resident | None = None
     abandoned: bool = False
 
 
@@ -88,6 +126,7 @@ class Threads:
         counted: Counted | None = None,
         late: Late | None = None,
         forlorn: Late | None = None,
+        resident: Resident | None = None,
         limited: bool = True,
         insist: bool = False,
     ) -> Any:
@@ -99,6 +138,7 @@ class Threads:
             counted: As of ``Job``.
             late: As of ``Job``.
             forlorn: As of ``Job``.
+            resident: As of ``Job``.
             limited: Whether it is refused while too many others hang.
             insist: Whether to wait, where the system has no thread for it, until there is one.
         Raises:
@@ -112,16 +152,14 @@ class Threads:
                 hint=f"hung: {', '.join(sorted(job.name for job in self._jobs if job.abandoned))}",
             )
         async with self._room:
-            job = Job(name, self._loop.create_future(), counted, late, forlorn)
+            job = Job(name, self._loop.create_future(), counted, late, forlorn, resident)
             while (refused := self._start(job, call)) is not None:
                 if not insist:
                     raise FactoryError(f"the system gives no thread for it: {refused}") from refused
                 await asyncio.sleep(_AGAIN)
             try:
                 return await job.future
-            except asyncio.CancelledError as raised:
-                if job.future.done() and not job.future.cancelled() and job.future.exception() is raised:
-                    raise  # the call's own: nobody has given it up
+            except asyncio.CancelledError:
                 job.abandoned = True
                 # The result may have been delivered in the very step in which the cancellation came.
                 if job.future.done() and not job.future.cancelled():
@@ -132,14 +170,16 @@ class Threads:
     def _start(self, job: Job, call: Callable[[], Any]) -> Exception | None:
         """Begin *job* in a thread; why that cannot be."""
         work = contextvars.copy_context()
-        thread = threading.Thread(
-            target=work.run, args=(self._work, job, call), name=f"oneiric-{job.name}", daemon=True
-        )
         self._jobs.add(job)
         if job.counted is not None:
             job.counted.threaded += 1
         try:
-            thread.start()
+            if job.resident is not None:
+                job.resident.give(partial(work.run, self._work, job, call))
+            else:
+                threading.Thread(
+                    target=work.run, args=(self._work, job, call), name=f"oneiric-{job.name}", daemon=True
+                ).start()
         except Exception as error:
             self._left(job)
             return error

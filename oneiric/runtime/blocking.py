@@ -200,7 +200,7 @@ class Blocking:
                 except (Empty, Draining):
                     # ``ensure`` raises if there is no point in going on.
                     self.run(self._ensure(lease.slot))
-            yield instance
+            yield instance  # type: ignore[possibly-undefined]  # the loop ends with it, or raises
 
     async def _ensure(self, slot: Slot) -> None:
         await slot.ensure(slot)

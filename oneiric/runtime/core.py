@@ -482,9 +482,9 @@ class Runtime:
         after = self.registry.snapshot
         slots = [
             slot
-            for key, slot in sorted(engine.slots.items())
+            for _, slot in sorted(engine.slots.items())
             if (slot.occupied() or slot.flights)
-            and (slot.pending.startswith(_WANTED) or _moves(key, before, old, after, new))
+            and (slot.pending.startswith(_WANTED) or _moves(slot.key, before, old, after, new))
         ]
         for slot in slots:  # all of them at once: whoever waits for this may go away in the middle
             slot.pending = _WANTED

@@ -15,6 +15,7 @@ from oneiric_hookspecs import (
     HealthRejected,
     Key,
     NoCandidate,
+    NothingBefore,
     Objection,
     Permanent,
     PluginError,
@@ -1108,7 +1109,7 @@ def test_rollback_on_demand(run):
     async def main():
         async with World() as world:
             await with_old(world)
-            with pytest.raises(Empty, match="nothing was bound before"):
+            with pytest.raises(NothingBefore, match="nothing was bound before"):
                 await world.runtime.rollback(*A)
             world.add(A, "new")
             await world.swap(A, "new")

@@ -5,8 +5,15 @@ import asyncio
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
-from oneiric_hookspecs import Empty, FactoryError, Key, Need, NoCandidate, ResolutionError
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from oneiric_hookspecs import FactoryError, Key, Need, NoCandidate, NothingBefore, ResolutionError
 
 from oneiric.testing import VirtualLoop
 
@@ -145,7 +152,7 @@ class Machine(RuleBasedStateMachine):
         target = self.previous
         try:
             self.run(self.runtime.rollback(*BASE))
-        except Empty:
+        except NothingBefore:
             assert target is None
         except ResolutionError:
             assert target not in self.registered
