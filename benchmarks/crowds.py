@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from time import process_time
 
@@ -42,14 +43,14 @@ class Store:
 class Load:
     """Clients that work without pause, and what they saw."""
 
+    until: float
     calls: list[float] = attrs.field(factory=list)
     failed: int = 0
     stop: bool = False
 
     async def client(self, runtime: Runtime) -> None:
         """Use the store, again and again."""
-        while not self.stop:
-            began = process_time()
+        while not self.stop and (began := process_time()) < self.until:
             try:
                 async with runtime.use(*PART) as store:
                     await store.get()
@@ -89,17 +90,15 @@ async def _both(swaps: int) -> tuple[Load, Load]:
     return with_swaps, quiet
 
 
-async def _under_load(runtime: Runtime, swaps: int, seconds: float = 0.0) -> tuple[Load, float]:
-    load = Load()
+async def _under_load(runtime: Runtime, swaps: int, seconds: float = math.inf) -> tuple[Load, float]:
     began = process_time()
+    load = Load(began + seconds)
     async with asyncio.TaskGroup() as group:
         for _ in range(100):
             group.create_task(load.client(runtime))
         for number in range(swaps):
             await runtime.swap(*PART, f"p{(number + 1) % 2}")
-        while process_time() - began < seconds:
-            await asyncio.sleep(0.001)
-        load.stop = True
+        load.stop = swaps > 0
     return load, process_time() - began
 
 
@@ -111,8 +110,8 @@ def _p99(calls: list[float]) -> float:
 
 
 def many_keys(pace: Pace) -> Iterator[Line]:
-    """1,000 keys are activated together, each by a task that uses it, and the runtime is closed; CPU seconds.  Plain: 1,000 tasks
-    that make what the factories make.
+    """1,000 keys are activated together, each by a task that uses it, and the runtime is closed; CPU seconds.  Plain:
+    1,000 tasks that make what the factories make.
     """
     activating, closing, plain = [], [], []
     left = 0

@@ -49,9 +49,9 @@ def _registering(make: Callable[[], list[Candidate]], count: int) -> Sample:
 
 
 def register(pace: Pace) -> Iterator[Line]:
-    """Candidates are made, validated and registered in bulk, a key each; CPU seconds.  Plain: a name is matched and a factory
-    tested for being callable, and a tuple appended to a list in a dict.  Linear: seconds a candidate, of the largest
-    and of the smallest number, divided.
+    """Candidates are made, validated and registered in bulk, a key each; CPU seconds.  Plain: a name is matched and a
+    factory tested for being callable, and a tuple appended to a list in a dict.  Linear: seconds a candidate, of the
+    largest and of the smallest number, divided.
     """
     each: list[float] = []
     for count in (10_000, 100_000) if pace.short else (10_000, 100_000, 1_000_000):

@@ -130,8 +130,8 @@ def oneiric_candidates():
 
 
 def commands(pace: Pace) -> Iterator[Line]:
-    """``oneiric --help`` and ``oneiric list`` with 20 kits installed, in new processes; CPU seconds.  Plain: a program of one click
-    group and one command that prints a line.
+    """``oneiric --help`` and ``oneiric list`` with 20 kits installed, in new processes; CPU seconds.  Plain: a program
+    of one click group and one command that prints a line.
     """
     if importlib.util.find_spec("oneiric.cli") is None:
         raise Skip("there is no oneiric.cli")

@@ -28,7 +28,11 @@ def hooks() -> Iterator[str]:
     yield from table(
         ("hook", "form", "when"),
         (
-            (f"[`{spec.name}`](#{spec.name})", f"{spec.form.value}{', async' if spec.is_async else ''}", first(spec))
+            (
+                f"[`{spec.name}`](#{spec.name})",
+                f"{spec.form.value}{', async' if spec.is_async else ''}",
+                first(spec),
+            )
             for spec in _specs()
         ),
     )
@@ -151,7 +155,11 @@ def _fields(cls: type) -> Iterator[tuple[str, str, str]]:
         default = field.default
         if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
             default = default.factory()
-        shown = "" if default is None or default in ((), {}) or not isinstance(default, int | float | str | bool) else default
+        shown = (
+            ""
+            if default is None or default in ((), {}) or not isinstance(default, int | float | str | bool)
+            else default
+        )
         yield f"`{field.name}`", f"`{shown!r}`" if shown != "" else "", meanings.get(field.name, "")
 
 

@@ -13,7 +13,7 @@ from oneiric_hookspecs import PluginError, Problem, SettingsError, nearest, spec
 
 from .clock import RuntimeClock
 from .collecting import collect
-from .hooks import HookManager, PluginRecord
+from .hooks import HookManager, PluginRecord, Structure
 from .registry import Registry
 from .resolution import Resolver, Strategy, markers
 from .runtime import Runtime
@@ -68,7 +68,10 @@ def assemble(
     configured = load(settings)
     clock = RuntimeClock()
     hooks = HookManager(
-        "oneiric", clock=clock, hook_timeout=configured.lifecycle.hook_timeout, structure=structure
+        "oneiric",
+        clock=clock,
+        hook_timeout=configured.lifecycle.hook_timeout,
+        structure=_structure(configured),
     )
     hooks.add_specs(specs)
     registry = Registry(
@@ -95,6 +98,19 @@ def assemble(
         hooks.close()
         raise
     return runtime
+
+
+def _structure(settings: Settings) -> Structure:
+    """``structure`` for the tables of plugins: it says at which line of the user's a slip is."""
+
+    def structured(cls: Any, data: Any, path: str) -> Any:
+        name = path.removeprefix("plugins.settings.")
+        written = settings.plugins.settings.get(name)
+        if data is written or (written is None and not data):
+            return settings.of_plugin(name, cls)
+        return structure(cls, data, path)  # given in code, when it was plugged in
+
+    return structured
 
 
 def _plug_in(

@@ -43,7 +43,12 @@ def _spelled_out(answer: object) -> Health | None:
     if isinstance(answer, Mapping) and isinstance(status := answer.get("status"), str) and status in STATUSES:
         details = {str(name): value for name, value in answer.items() if name not in ("status", "reason")}
         return Health(status, str(answer.get("reason") or ""), details)
-    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], str) and answer[0] in STATUSES:
+    if (
+        isinstance(answer, tuple)
+        and len(answer) == 2
+        and isinstance(answer[0], str)
+        and answer[0] in STATUSES
+    ):
         return Health(answer[0], str(answer[1]))
     return None
 

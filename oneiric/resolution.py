@@ -8,7 +8,6 @@ call, pin or settings name; every candidate has a row; where nobody wins there i
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -398,4 +397,4 @@ class _Installed(Mapping[str, str]):
 
 def markers() -> Markers:
     """What this interpreter is."""
-    return Markers(sys.platform, platform.python_version(), _Installed())
+    return Markers(sys.platform, ".".join(map(str, sys.version_info[:3])), _Installed())

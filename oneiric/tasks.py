@@ -47,12 +47,16 @@ class Tasks:
             context: What it sees of context variables; None gives it a copy of the runtime's.
             then: Called with the task when it has ended, before anybody who waits for it.
         """
-        task = self.loop.create_task(coroutine, name=name, context=self.context.copy() if context is None else context)
+        task = self.loop.create_task(
+            coroutine, name=name, context=self.context.copy() if context is None else context
+        )
         self._running.add(task)
         task.add_done_callback(self._ended if then is None else partial(self._ended, then=then))
         return task
 
-    def _ended(self, task: asyncio.Task[Any], then: Callable[[asyncio.Task[Any]], object] | None = None) -> None:
+    def _ended(
+        self, task: asyncio.Task[Any], then: Callable[[asyncio.Task[Any]], object] | None = None
+    ) -> None:
         self._running.discard(task)
         if then is not None:
             then(task)

@@ -36,7 +36,9 @@ def test_built_ins_may_be_switched_off():
 @pytest.mark.parametrize("guard", ["precedence", "eligibility", "factories", "probes", "probation"])
 def test_a_guard_is_always_on(guard):
     """Asking to switch it off is an error that says so."""
-    with pytest.raises(SettingsError, match=f"^plugins.off: {guard} is always on, and cannot be switched off$"):
+    with pytest.raises(
+        SettingsError, match=f"^plugins.off: {guard} is always on, and cannot be switched off$"
+    ):
         assemble({"plugins": {"off": [guard]}}, environment=False)
 
 
@@ -137,9 +139,9 @@ def test_a_failed_plugin_is_logged(tmp_path, monkeypatch, caplog):
 
     assemble({"app": {"plugins": ["ill_plugin"]}}, environment=False)
 
-    assert [(each.name, each.levelname) for each in caplog.records if "ill_plugin failed" in each.message] == [
-        ("oneiric", "WARNING")
-    ]
+    assert [
+        (each.name, each.levelname) for each in caplog.records if "ill_plugin failed" in each.message
+    ] == [("oneiric", "WARNING")]
 
 
 def test_a_lone_text_is_no_collection_of_plugins():

@@ -78,7 +78,7 @@ from .lifecycle import (
     SwapReport,
     Verdict,
 )
-from .plugins import Clock, Host, PluginContext, TaskHandle
+from .plugins import Clock, CommandContext, Host, PluginContext, TaskHandle
 from .resolution import Decision, Markers, Request, Row, Selection, View
 
 __all__ = [
@@ -92,6 +92,7 @@ __all__ = [
     "Clock",
     "CloseReport",
     "Closed",
+    "CommandContext",
     "Conflict",
     "Corrupt",
     "Decision",

@@ -42,7 +42,6 @@ three lines; the first is one sentence in lower case without a full stop.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -56,6 +55,8 @@ if TYPE_CHECKING:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The one of *known* that is spelled most like *word*, or None if none is near."""
+    import difflib  # only for a slip, and it costs every start of a command two milliseconds
+
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6 if len(word) < 5 else 0.7)
     return found[0] if found else None
 

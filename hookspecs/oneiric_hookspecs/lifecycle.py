@@ -180,6 +180,10 @@ class SwapReport:
         """
         return tuple(self._warnings)
 
+    def warn(self, sentence: str) -> None:
+        """Add a warning; for those who carry the operation out."""
+        self._warnings.append(sentence)
+
     async def observed(self) -> None:
         """Wait until every observer has been told."""
         await self._observed()

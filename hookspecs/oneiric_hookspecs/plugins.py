@@ -73,6 +73,25 @@ class Host(Protocol):
         """Turn plain data into *cls*, strictly.  Raises: SettingsError, its problems under *path*."""
 
 
+class CommandContext(Protocol):
+    """The ``ctx.obj`` of a command that a kit adds by the entry-point group ``oneiric.commands``."""
+
+    @property
+    def settings(self) -> Any:
+        """The settings in force."""
+
+    def host(self) -> AbstractAsyncContextManager[Host]:
+        """A started runtime of the settings and plugins: ``async with context.host() as host``."""
+
+    def show(self, value: Any, schema: str) -> None:
+        """Give the command's answer, plain data: a table or lines for people, with ``--json`` one object.
+
+        Args:
+            value: A mapping, or a sequence of mappings.
+            schema: Its name, such as ``shop/orders/1``.
+        """
+
+
 @attrs.frozen
 class PluginContext:
     """What a plugin's class is called with, once in a runtime.

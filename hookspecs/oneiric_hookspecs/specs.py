@@ -526,7 +526,7 @@ async def oneiric_failed(operation: Operation, error: OneiricError) -> None:
 async def oneiric_retired(operation: Operation, retirement: Retirement) -> None:
     """Learn how a generation ended.
 
-    Called after it was closed, could not be closed, or was given up.
+    Called after it was closed, could not be closed, or was given up; not for one whose factory gave nothing.
 
     Args:
         operation: What made it retire.

@@ -215,6 +215,7 @@ class Activator:
         def gone(retirement: Any) -> None:
             with contextlib.suppress(ValueError):
                 slot.alive.remove(generation)
-            told(retirement)
+            if generation.made or retirement.ending != "closed":
+                told(retirement)
 
         self.closing.retire(generation, gone, bounded=bounded)

@@ -146,11 +146,13 @@ class Closing:
         if generation.probing is not None:
             await give_up(generation.probing, grace)
         host = generation.host
-        if host is not None and not host.done() and not self._resident(generation):
-            # Still making or starting it.
-            if not await give_up(host, grace) and not self._resident(generation):
-                host.add_done_callback(lambda _: self.late(generation, None, None))
-                return "abandoned", f"it does not end, {grace:g} s after it was cancelled"
+        if host is None or host.done() or self._resident(generation):
+            ended = True
+        else:
+            ended = await give_up(host, grace) or self._resident(generation)  # it was still being made
+        if host is not None and not ended:
+            host.add_done_callback(lambda _: self.late(generation, None, None))
+            return "abandoned", f"it does not end, {grace:g} s after it was cancelled"
         if generation.threaded:
             return "abandoned", "its thread has not come back; what it makes will be closed when it does"
         return await self._close_product(generation)
@@ -232,6 +234,7 @@ class Closing:
         """A product came, or will not come, after its generation was given up.  Close it."""
         if error is None and product is not None and generation.holding is None:
             generation.holding, _ = self._owners.take(product)
+            generation.made = True
         if generation.gone is not None and generation.gone.done():
             self._tasks.start(self._close_late(generation), f"close {generation!r}, late")
         # Else it is being closed, or whoever gave it up is about to do so, and what has come is seen there.

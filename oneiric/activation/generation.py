@@ -36,6 +36,7 @@ class Generation:
         dependents: Generations built from it; they keep it open as long as they need.
         ended: How many leases ended.  ``bad``: how many of them by an exception.
         retiring: Whether its users should finish.
+        made: Whether its factory gave something.
         watched: Whether somebody wants to know when the last lease is given back.
         when_idle: Called on the loop, once, when that has happened.
         started: Done when it is up; what it raised is why it is not.
@@ -64,6 +65,7 @@ class Generation:
         "key",
         "leases",
         "limits",
+        "made",
         "needs",
         "number",
         "on_bad",
@@ -109,7 +111,7 @@ class Generation:
         self.checks = Count()  # calls of its checks that are still in a thread
         self.probing: asyncio.Task[Any] | None = None
         self.retiring = self.doomed = self.hurry = False
-        self.watched = False
+        self.watched = self.made = False
         self.when_idle: Callable[[], None] | None = None
         self.deadline: float | None = None  # of its whole retirement, when the runtime closes
         self.wakeup: asyncio.Future[None] | None = None

@@ -74,7 +74,7 @@ class Hosting:
         if product is None:
             raise FactoryError("the factory returned None", hint="a factory returns what users are to get")
         holding, first = self._owners.take(product)
-        generation.holding = holding
+        generation.holding, generation.made = holding, True
         if generation.doomed:
             return
         if first:

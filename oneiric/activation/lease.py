@@ -41,7 +41,9 @@ class Lease:
     def __enter__(self) -> Any:
         if self.holder is not None:
             # The first who gave it back would give it back for all.
-            raise RuntimeError(f"a lease of {self._slot.key} is held once at a time; share its handle(), and lease by that")
+            raise RuntimeError(
+                f"a lease of {self._slot.key} is held once at a time; share its handle(), and lease by that"
+            )
         slot = self._slot
         while True:
             found = slot.current
@@ -51,7 +53,9 @@ class Lease:
                 break
             self._withdraw(generation)
         self.generation: Generation = generation
-        loop = _get_running_loop()  # None in a thread without one, and on the loop's own while it does not run
+        loop = (
+            _get_running_loop()
+        )  # None in a thread without one, and on the loop's own while it does not run
         self.holder = get_ident() if loop is None else current_task(loop) or get_ident()
         return generation.instance
 
@@ -184,10 +188,12 @@ class TracedLease(Lease):
         self.generation.leases.discard(self)
         return instance
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         hold, self._hold = self._hold, None  # type: ignore[assignment]
         self.generation.leases.discard(hold)
-        super().__exit__(*raised)
+        super().__exit__(kind, error, trace)
 
     def __del__(self) -> None:
         hold = getattr(self, "_hold", None)

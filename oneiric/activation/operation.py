@@ -164,7 +164,7 @@ class Operation:
             each = each.parent
         return found
 
-    def _in_the_way(self) -> Iterator[Operation]:
+    def in_the_way(self) -> Iterator[Operation]:
         """What has to end before this one can: what it joined; and until it holds its slots, who queues or has them.
 
         Who does not queue yet is not in the way: it holds nothing, and may well come second.
@@ -182,7 +182,7 @@ class Operation:
             way = ways.pop()
             if way[-1] is other:
                 return way
-            for after in way[-1]._in_the_way():
+            for after in way[-1].in_the_way():
                 if after not in seen and not after.done:
                     seen.add(after)
                     ways.append([*way, after])

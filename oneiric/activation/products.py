@@ -19,7 +19,7 @@ def is_async(call: Callable[..., Any]) -> bool:
         call = call.func
     if inspect.iscoroutinefunction(call):
         return True
-    return not inspect.isroutine(call) and inspect.iscoroutinefunction(getattr(type(call), "__call__", None))
+    return not inspect.isroutine(call) and inspect.iscoroutinefunction(getattr(type(call), "__call__", None))  # noqa: B004 - its colour is asked for
 
 
 def where_to(build: Build) -> str:

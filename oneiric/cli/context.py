@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """The ``ctx.obj`` of every command, of kits' too.
+    """The ``ctx.obj`` of every command, of kits' too: a ``CommandContext`` of the contract.
 
     Args:
         words: The command line; what is said there about JSON and debugging holds for errors in it, too.
@@ -74,14 +74,10 @@ class Context:
 
         With ``--json``, what anybody prints in the block goes to stderr.
         """
-        with contextlib.ExitStack() as stack:
-            loading = stack.enter_context(contextlib.ExitStack())
-            loading.enter_context(self.quiet())
-            if self.options.json:
-                stack.push(loading.pop_all())
-            with loading:
-                runtime = self._assemble()
-            self._warn_of(runtime)
+        with self.quiet():
+            runtime = self._assemble()
+        self._warn_of(runtime)
+        with self.quiet_for_json():
             async with runtime:
                 yield runtime
 
@@ -123,10 +119,12 @@ class Context:
             self.warn(str(problem))
 
     def _log(self) -> None:
+        import logging
+
+        # What is worth a warning is said by ``warn``, once; more of it with -v.
+        logging.getLogger("oneiric").addHandler(logging.NullHandler())
         verbosity = self.options.verbosity
         if verbosity:
-            import logging
-
             if verbosity < 0:
                 logging.disable(logging.WARNING)
             else:

@@ -20,6 +20,7 @@ its plugins are asked, and what happens if one of them fails: see ``oneiric_hook
 """
 
 from .faults import Fault
+from .making import Structure
 from .manager import HookManager
 from .records import Answer, HookDescription, Impl, ImplDescription, Mark, Origin, PluginRecord, State, Timing
 from .relay import Hook
@@ -36,5 +37,6 @@ __all__ = [
     "Origin",
     "PluginRecord",
     "State",
+    "Structure",
     "Timing",
 ]

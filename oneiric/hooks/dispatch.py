@@ -231,6 +231,7 @@ class Compiled:
                 *self._text(empty=empty, provenance=provenance)
             )
         function: Callable[..., Any] = make(*given)
+        function.__qualname__ = self._spec.name  # so that a TypeError names the hook
         return function
 
     def _text(self, *, empty: bool, provenance: bool) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import attrs
 from oneiric_hookspecs import Clock
 
-from .records import Impl
+from .records import Impl, PluginRecord
 
 Kind = Literal["raised", "timeout", "slow", "type", "cancelled"]
 
@@ -113,6 +113,11 @@ class Faults:
         if impl.strikes >= STRIKES:
             impl.until = fault.at + SKIPPED
         return fault
+
+    def note_close(self, record: PluginRecord, error: BaseException) -> Fault:
+        """Remember that a plugin could not be closed."""
+        record.faults += 1
+        return self.add(Fault("close", record.name, error, "raised", self._clock.time()))
 
     def add(self, fault: Fault) -> Fault:
         """Remember *fault*, log it unless the same was logged within the minute, and tell whoever listens."""

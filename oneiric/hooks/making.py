@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
-import traceback
+import reprlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from oneiric_hookspecs import Clock, PluginContext, PluginError, nearest
@@ -34,10 +33,30 @@ def named(target: str) -> Any:
     return found
 
 
+def must_be_plugin(given: Any, name: str) -> None:
+    """Refuse what can have no hook implementations: a number, a text, a list, a function, and the like.
+
+    Raises:
+        PluginError: It can have none.
+    """
+    cls = given if inspect.isclass(given) else type(given)
+    if cls.__module__ != "builtins" or inspect.ismodule(given):
+        return
+    shown = (
+        reprlib.repr(given)
+        if inspect.isclass(given) or given is None
+        else f"{reprlib.repr(given)} ({cls.__name__})"
+    )
+    hint = "give a module, a class, or an object with hookimpls"
+    if isinstance(given, str):
+        hint += "; load([...]) takes names"
+    raise PluginError(f"{shown} cannot be a plugin", plugin=name, hint=hint)
+
+
 def instance(
     given: Any, name: str, settings: Any, structure: Structure, *, prefix: str, clock: Clock, host: Any
 ) -> Any:
-    """What is asked: a class is called with its context, anything else is asked itself.
+    """What is asked: a class is called with its context, or with nothing; anything else is asked itself.
 
     Args:
         given: A module, a class, or an object.
@@ -48,7 +67,7 @@ def instance(
         clock: For its context.
         host: For its context.
     Raises:
-        PluginError: There are settings that it does not take, or a class that takes no context.
+        PluginError: There are settings that it does not take, or a class that cannot be called so.
         Exception: Whatever the class raises.
     """
     wanted = inspect.getattr_static(given, "Settings", None) if inspect.isclass(given) else None
@@ -62,18 +81,41 @@ def instance(
         raise PluginError(f"there are settings under {path}, and it takes none", plugin=name, hint=hint)
     if not inspect.isclass(given):
         return given
+    make: Callable[..., Any] = given
+    if not _takes_context(given, name):
+        if wanted is not None:
+            raise PluginError(
+                f"the class {given.__qualname__} has Settings, and takes no context that would bring them",
+                plugin=name,
+                hint=_INIT,
+            )
+        return make()
     structured = None if wanted is None else structure(wanted, {} if settings is None else settings, path)
     log = logging.getLogger(f"{prefix}.plugin.{name}")
-    context = PluginContext(name=name, settings=structured, log=log, clock=clock, host=host)
+    return make(PluginContext(name=name, settings=structured, log=log, clock=clock, host=host))
+
+
+_INIT = "write def __init__(self, context: PluginContext)"
+
+
+def _takes_context(cls: type, name: str) -> bool:
+    """Whether *cls* is called with a context; False where it is called with nothing.
+
+    Raises:
+        PluginError: It wants something else.
+    """
     try:
-        inspect.signature(given).bind(context)
-    except TypeError as error:
-        hint = "write def __init__(self, context: PluginContext)"
+        signature = inspect.signature(cls)
+        if not signature.parameters:
+            return False
+        signature.bind(None)
+    except (TypeError, ValueError) as error:  # ValueError: it is written in C, and says nothing
         raise PluginError(
-            f"the class {given.__qualname__} is not called with a context", plugin=name, hint=hint
+            f"the class {cls.__qualname__} is called neither with a context nor with nothing",
+            plugin=name,
+            hint=f"{_INIT}, or give an instance",
         ) from error
-    make: Callable[[PluginContext], Any] = given
-    return make(context)
+    return True
 
 
 def plain_structure(cls: Any, data: Any, path: str) -> Any:
@@ -95,16 +137,3 @@ def name_of(given: Any) -> str:
     if inspect.ismodule(given):
         return given.__name__
     return given.__name__ if inspect.isclass(given) else type(given).__name__
-
-
-def culprit(error: BaseException) -> str | None:
-    """``file:line`` where *error* happened, outside Python's own importing; None where nobody knows."""
-    if isinstance(error, PluginError):
-        return error.where
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}:{error.lineno}"
-    ours = (str(Path(__file__).parent), str(Path(importlib.__file__).parent), "<frozen importlib")
-    frames = [
-        each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(ours)
-    ]
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -79,6 +80,18 @@ class PluginRecord:
     sequence: int = 0
     failing: dict[str, str] = attrs.field(factory=dict, repr=False)
     given: Any = attrs.field(default=None, repr=False)
+
+    @property
+    def may_take_settings(self) -> bool:
+        """Whether ``[plugins.settings.NAME]`` is its own: a class says so by ``Settings``.
+
+        True of one that is not on, for what it would take nobody knows.
+        """
+        if self.state != "on":
+            return True
+        return (
+            inspect.isclass(self.given) and inspect.getattr_static(self.given, "Settings", None) is not None
+        )
 
     def spent(self, hook: str, seconds: float) -> None:
         """Count one measured call of *hook*."""

@@ -105,5 +105,7 @@ def _entry_point(target: str) -> Any:
         raise Permanent(f"no distribution has a factory {name!r} in the group {GROUP}", hint=hint)
     if len(found) > 1:
         who = a_few(each.dist.name for each in found if each.dist is not None)
-        raise Permanent(f"several distributions have a factory {name!r}: {who}", hint="name it as pkg.mod:attr")
+        raise Permanent(
+            f"several distributions have a factory {name!r}: {who}", hint="name it as pkg.mod:attr"
+        )
     return found[0].load()

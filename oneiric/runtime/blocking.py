@@ -173,7 +173,7 @@ class Blocking:
             raise
 
     def _elsewhere(self) -> Engine:
-        engine = self.runtime._running("blocking")
+        engine = self.runtime.engine("blocking")
         if get_ident() == engine.thread:
             raise WrongThread(
                 "runtime.blocking was called on the runtime's own loop, which would wait for itself",
@@ -270,7 +270,7 @@ class Blocking:
 
     def close(self) -> CloseReport:
         """As ``Runtime.close``."""
-        closing = self.runtime._closing
+        closing = self.runtime.closing
         if closing is not None and closing.done():
             return closing.result()
         return self.run(self.runtime.close())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from asyncio import _get_running_loop as _running_loop  # in asyncio.__all__; gives None where no loop runs
 from collections.abc import Coroutine, Iterable, Mapping
 from functools import partial
 from os import PathLike
@@ -62,6 +63,9 @@ class Runtime:
     ``register withdraw resolve explain what_if plan lease handle status`` may be called from any thread.  All else
     belongs on the loop on which the runtime was entered, or goes through ``runtime.blocking``.
 
+    Attributes:
+        closing: The task that closes it; None before.
+
     Args:
         hooks: The plugins, loaded.
         registry: The candidates, collected.
@@ -79,7 +83,7 @@ class Runtime:
         self._engine: Engine | None = None
         self._works: Works | None = None
         self._state = "new"
-        self._closing: asyncio.Task[CloseReport] | None = None
+        self.closing: asyncio.Task[CloseReport] | None = None
         self._blocking: Blocking | None = None
         registry.on_change(self._changed)
 
@@ -153,14 +157,14 @@ class Runtime:
             self._state = "closed"
             self._let_plugins_go()
             return CloseReport()
-        if self._closing is not None and self._closing.done():
-            return self._closing.result()
+        if self.closing is not None and self.closing.done():
+            return self.closing.result()
         self._on_loop(self._engine, "close")
-        if self._closing is None:
+        if self.closing is None:
             self._state = "closing"
-            self._closing = self._engine.loop.create_task(self._close(self._engine), name="close the runtime")
-        await asyncio.wait({self._closing})
-        return self._closing.result()
+            self.closing = self._engine.loop.create_task(self._close(self._engine), name="close the runtime")
+        await asyncio.wait({self.closing})
+        return self.closing.result()
 
     async def _close(self, engine: Engine) -> CloseReport:
         began = self._clock.time()
@@ -181,7 +185,12 @@ class Runtime:
             if inspect.isclass(record.given):
                 self.hooks.unregister(record)
 
-    def _running(self, what: str) -> Engine:
+    def engine(self, what: str) -> Engine:
+        """The engine, for *what*; for those who add to the runtime.
+
+        Raises:
+            RuntimeClosing: It does not run.
+        """
         engine = self._engine
         if engine is None or self._state == "closed":
             hint = "async with runtime: ..." if self._state == "new" else None
@@ -189,7 +198,7 @@ class Runtime:
         return engine
 
     def _on_loop(self, engine: Engine, what: str) -> Engine:
-        if get_ident() != engine.thread or asyncio._get_running_loop() is not engine.loop:
+        if get_ident() != engine.thread or _running_loop() is not engine.loop:
             raise WrongThread(
                 f"runtime.{what} belongs on the loop on which the runtime was entered",
                 hint=f"from another thread: runtime.blocking.{what}",
@@ -362,7 +371,7 @@ class Runtime:
         """
         engine = self._engine
         if engine is None:
-            engine = self._running("use")
+            engine = self.engine("use")
         slot = engine.slots.get((domain, name))
         if slot is None:
             slot = self._known(engine, domain, name)
@@ -376,17 +385,20 @@ class Runtime:
         """
         engine = self._engine
         if engine is None:
-            engine = self._running("lease")
+            engine = self.engine("lease")
         slot = engine.slots.get((domain, name))
         if slot is None:
             slot = self._known(engine, domain, name)
         return (TracedLease if engine.traced else Lease)(slot, engine.thread)
 
     def handle(self, domain: str, name: str) -> Handle:
-        """A factory of leases, to be kept and shared by tasks and threads: ``with handle() as cache``."""
+        """Make a factory of leases, which tasks and threads keep and share.
+
+        ``with handle() as cache`` leases what is bound then.
+        """
         engine = self._engine
         if engine is None:
-            engine = self._running("handle")
+            engine = self.engine("handle")
         return engine.handle(Key.of(domain, name))
 
     def _known(self, engine: Engine, domain: str, name: str) -> Slot:
@@ -417,6 +429,9 @@ class Runtime:
         With a provider, that one, and it stays chosen (pinned); without, whoever wins, and a pin is dropped.
 
         Args:
+            domain: The key's domain.
+            name: Its name in the domain.
+            provider: Whom to bind; None for the winner.
             reload: Build it anew although nothing has changed.
             accept_unhealthy: Bind it although its probes fail.
             override: Pass a hold, a pause or a quarantine.
@@ -427,7 +442,7 @@ class Runtime:
             ActivationError: The new one did not come up; the old one serves.
             RolledBack: It was bound and found wanting; the old one serves again.
         """
-        engine = self._on_loop(self._running("swap"), "swap")
+        engine = self._on_loop(self.engine("swap"), "swap")
         want = Want(provider, provider is None, reload, accept_unhealthy, override)
         slot = engine.slots.get((domain, name))
         if slot is None:
@@ -441,7 +456,7 @@ class Runtime:
             Empty: There was none before.
             OneiricError: As ``swap``.
         """
-        engine = self._on_loop(self._running("rollback"), "rollback")
+        engine = self._on_loop(self.engine("rollback"), "rollback")
         slot = self._known(engine, domain, name)
         provider = slot.spare.provider if slot.spare is not None else slot.previous
         if provider is None:
@@ -461,7 +476,7 @@ class Runtime:
 
     def transaction(self, *, actor: str = "") -> Changes:
         """Change several keys together, or none: ``async with runtime.transaction() as tx: tx.swap(...)``."""
-        return Changes(self._on_loop(self._running("transaction"), "transaction"), self._known, actor)
+        return Changes(self._on_loop(self.engine("transaction"), "transaction"), self._known, actor)
 
     async def apply(
         self, settings: Settings | Mapping[str, Any] | str | PathLike[str]
@@ -473,7 +488,7 @@ class Runtime:
         Raises:
             SettingsError: They are not valid; nothing is changed.
         """
-        engine = self._on_loop(self._running("apply"), "apply")
+        engine = self._on_loop(self.engine("apply"), "apply")
         new, old, before = self.bind(settings), self._settings, self.registry.snapshot
         self._settings = new
         engine.change_settings(new)
@@ -519,7 +534,7 @@ class Runtime:
         return load(settings).bind(
             snapshot.domains.values(),
             [record.candidate for key in snapshot.keys() for record in snapshot.records(key)],
-            plugins=[record.name for record in plugins if hasattr(record.plugin, "Settings")],
+            plugins=[record.name for record in plugins if record.may_take_settings],
             tolerate=absent,
         )
 
@@ -596,7 +611,7 @@ class Runtime:
         Raises:
             NotServing: Nothing is bound.
         """
-        engine = self._on_loop(self._running("health"), "health")
+        engine = self._on_loop(self.engine("health"), "health")
         generation = self._known(engine, domain, name).serving()
         return await engine.prober.probe(generation, "readiness", generation.limits.confirm_timeout)
 
@@ -605,7 +620,7 @@ class Runtime:
     def spawn(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> Task:
         """Start a task that the runtime owns: in status, reported if it fails, cancelled and awaited at close."""
         try:
-            self._on_loop(self._running("spawn"), "spawn")
+            self._on_loop(self.engine("spawn"), "spawn")
             if self._state != "running" or self._works is None:
                 raise RuntimeClosing("spawn: the runtime is closing")
         except OneiricError:
@@ -615,7 +630,7 @@ class Runtime:
 
     def tasks(self) -> Group:
         """Several tasks that end together: ``async with runtime.tasks() as group: group.spawn(..., name=...)``."""
-        self._on_loop(self._running("tasks"), "tasks")
+        self._on_loop(self.engine("tasks"), "tasks")
         assert self._works is not None
         return Group(self._works, self._settings.lifecycle.cancel_grace)
 

@@ -14,10 +14,14 @@ log = logging.getLogger("oneiric.tasks")
 
 
 class Task:
-    """A task that the runtime owns: shown in status, reported if it fails, cancelled and awaited at close."""
+    """A task that the runtime owns: shown in status, reported if it fails, cancelled and awaited at close.
+
+    Attributes:
+        task: The task itself.
+    """
 
     def __init__(self, task: asyncio.Task[Any], name: str) -> None:
-        self._task, self._name = task, name
+        self.task, self._name = task, name
 
     @property
     def name(self) -> str:
@@ -26,11 +30,11 @@ class Task:
 
     def done(self) -> bool:
         """Whether it has ended."""
-        return self._task.done()
+        return self.task.done()
 
     def cancel(self) -> None:
         """Ask it to end."""
-        self._task.cancel()
+        self.task.cancel()
 
     async def wait(self) -> Any:
         """Wait for its result; waiting can be cancelled without cancelling it.
@@ -39,15 +43,15 @@ class Task:
             asyncio.CancelledError: It was cancelled.
             BaseException: What it raised.
         """
-        await asyncio.wait({self._task})
-        return self._task.result()
+        await asyncio.wait({self.task})
+        return self.task.result()
 
 
 class Works:
     """All of an application's own tasks."""
 
     def __init__(self, tasks: Tasks) -> None:
-        self._tasks = tasks
+        self.tasks = tasks
         self._mine: dict[asyncio.Task[Any], str] = {}
 
     @property
@@ -57,7 +61,7 @@ class Works:
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> Task:
         """Start one."""
-        task = self._tasks.start(coroutine, f"spawned {name}")
+        task = self.tasks.start(coroutine, f"spawned {name}")
         self._mine[task] = name
         task.add_done_callback(self._ended)
         return Task(task, name)
@@ -85,12 +89,12 @@ class Group:
 
     def __init__(self, works: Works, grace: float) -> None:
         self._works, self._grace = works, grace
-        self._tasks: list[Task] = []
+        self.tasks: list[Task] = []
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> Task:
         """Start one of the group."""
         task = self._works.spawn(coroutine, name)
-        self._tasks.append(task)
+        self.tasks.append(task)
         return task
 
     async def __aenter__(self) -> Self:
@@ -101,15 +105,15 @@ class Group:
     ) -> None:
         try:
             if error is None:
-                running = [task._task for task in self._tasks]
+                running = [task.task for task in self.tasks]
                 if running:
                     await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            for task in self._tasks:
+            for task in self.tasks:
                 if not task.done():
-                    await give_up(task._task, self._grace)
+                    await give_up(task.task, self._grace)
         failed = next(
-            (task for task in self._tasks if not task._task.cancelled() and task._task.exception()), None
+            (task for task in self.tasks if not task.task.cancelled() and task.task.exception()), None
         )
         if error is None and failed is not None:
-            raise failed._task.exception() or AssertionError
+            raise failed.task.exception() or AssertionError

@@ -147,7 +147,9 @@ def _check_settings(
             hint = _unquoted(path, providers, known) or did_you_mean(name, known)
             findings.undeclared.append(Fault(path, f"nothing registered is called {name!r}", hint))
         elif not isinstance(providers, Mapping):
-            findings.faults.append(Fault(path, f"expected a table for each provider, found {found(providers)}"))
+            findings.faults.append(
+                Fault(path, f"expected a table for each provider, found {found(providers)}")
+            )
         else:
             for provider, table in _pairs(providers):
                 _check_table((*path, provider), table, known, findings)
@@ -163,7 +165,9 @@ def _check_table(
     providers = known[name]
     if not isinstance(table, Mapping):
         example = path_text([*path[:3], next(iter(providers))])
-        fault = Fault(path, f"expected a table for each provider, found {found(table)}", f"write it in [{example}]")
+        fault = Fault(
+            path, f"expected a table for each provider, found {found(table)}", f"write it in [{example}]"
+        )
         findings.faults.append(fault)
         return
     if provider not in providers:

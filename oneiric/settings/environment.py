@@ -32,7 +32,9 @@ SPECIAL: dict[str, tuple[str, ...]] = {
 }
 
 _TRUTH = {
-    word: value for value, words in ((True, "1 true yes on"), (False, "0 false no off")) for word in words.split()
+    word: value
+    for value, words in ((True, "1 true yes on"), (False, "0 false no off"))
+    for word in words.split()
 }
 _WHOLE = re.compile(r"[+-]?[0-9]{1,40}")
 _SEVERAL = {list, tuple, set, frozenset}
@@ -157,7 +159,9 @@ def placed(kind: Any, parts: list[str], text: str, tables: Any, before: str) -> 
     else:
         return (), lenient(text, kind)
     if not parts:
-        raise Faults.one("names a table, not a setting", f"there are: {a_few(f'{before}__{folded(n)}' for n in names)}")
+        raise Faults.one(
+            "names a table, not a setting", f"there are: {a_few(f'{before}__{folded(n)}' for n in names)}"
+        )
     name = one_of(parts[0], names, before)
     below = tables.get(name, {}) if isinstance(tables, Mapping) else {}
     path, value = placed(inside(name), parts[1:], text, below, f"{before}__{folded(name)}")

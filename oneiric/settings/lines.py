@@ -7,7 +7,6 @@ it all the same, the lines found so far still stand, and ``line_of`` falls back 
 from __future__ import annotations
 
 import re
-import tomllib
 
 from .plain import Parts
 
@@ -114,6 +113,8 @@ class _Scanner:
         self.value(path)
 
     def keys(self) -> list[str]:
+        import tomllib  # there has been a file
+
         keys = []
         while True:
             self.skip(_SPACE)

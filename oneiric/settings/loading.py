@@ -70,7 +70,9 @@ def load(
         lambda variable: environment.override_fixed(variable, tables),
     )
     sections = {name: _section(name, cls, tables.get(name, {}), faults) for name, cls in FIXED.items()}
-    others = {name: table for name, table in tables.items() if name not in FIXED and not name.startswith(FREE)}
+    others = {
+        name: table for name, table in tables.items() if name not in FIXED and not name.startswith(FREE)
+    }
     for name, table in others.items():
         if not isinstance(table, Mapping):
             faults += [fault.under(name) for fault in mismatch("a table", table).faults]
@@ -101,7 +103,9 @@ def _section(name: str, cls: type, table: Any, faults: list[Fault]) -> Any:
     section = None
     try:
         # What is not written needs no converter, whose library is a tenth of the time that a command takes.
-        section = cls() if isinstance(table, Mapping) and not table else convert(_without_free(name, table), cls)
+        section = (
+            cls() if isinstance(table, Mapping) and not table else convert(_without_free(name, table), cls)
+        )
     except Faults as error:
         found += [_better(name, fault) for fault in error.faults]
     faults += [fault.under(name) for fault in found]
@@ -123,7 +127,9 @@ def _frozen(section: Any, table: Mapping[str, Any]) -> Any:
     if isinstance(section, LifecycleSection):
         shared = {name: getattr(section, name) for name in attrs.fields_dict(Limits)}
         keys = {
-            key: attrs.evolve(own, **{name: shared[name] for name in shared if name not in table["keys"][key]})
+            key: attrs.evolve(
+                own, **{name: shared[name] for name in shared if name not in table["keys"][key]}
+            )
             for key, own in section.keys.items()
         }
         return attrs.evolve(section, keys=MappingProxyType(keys))

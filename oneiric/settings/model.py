@@ -74,25 +74,35 @@ class Settings:
         """
         catalogue = Catalogue.of(domains, candidates)
         tables, origin, faults = overridden(
-            self._tables, self._origin, [], self._pending, lambda variable: override(variable, catalogue, self._tables)
+            self._tables,
+            self._origin,
+            [],
+            self._pending,
+            lambda variable: override(variable, catalogue, self._tables),
         )
         findings = check(tables, catalogue)
         check_keys(self.lifecycle.keys, catalogue, findings)
         for plural in sorted(FIXED.keys() & catalogue.domains.keys()):
-            faults.append(Fault((plural,), f"a domain cannot have the section {plural!r}", "rename its plural"))
+            faults.append(
+                Fault((plural,), f"a domain cannot have the section {plural!r}", "rename its plural")
+            )
         if plugins is not None:
             names = list(plugins)
             for name in self.plugins.settings:
                 if name not in names:
                     path: Parts = ("plugins", "settings", name)
-                    findings.undeclared.append(Fault(path, "no plugin takes these settings", did_you_mean(name, names)))
+                    findings.undeclared.append(
+                        Fault(path, "no plugin takes these settings", did_you_mean(name, names))
+                    )
         findings.undeclared += [fault for fault in faults if fault.message == NO_SETTING]
         faults = [fault for fault in faults if fault.message != NO_SETTING] + findings.faults
         warnings = self.warnings
         if tolerate:
             absent = a_few(f"{name} ({why})" for name, why in tolerate.items())
             warnings = tuple(
-                attrs.evolve(problem, hint=f"{problem.hint}; or it belongs to a plugin that is not there: {absent}")
+                attrs.evolve(
+                    problem, hint=f"{problem.hint}; or it belongs to a plugin that is not there: {absent}"
+                )
                 for problem in problems(findings.undeclared, where=origin.where)
             )
         else:
@@ -195,4 +205,6 @@ class Settings:
         if not self._tables and not self._pending:
             return {}
         path = next(iter(self._tables), "environment")
-        raise SettingsError([Problem(path, "it is not known yet whose section this is", self.where(path), "call bind")])
+        raise SettingsError(
+            [Problem(path, "it is not known yet whose section this is", self.where(path), "call bind")]
+        )

@@ -33,7 +33,9 @@ def overridden(
     changed, set_by = thaw(tables), dict(origin.variables)
     for each in meant:
         if each.path in set_by:
-            faults.append(Fault((each.variable,), f"sets the same as {set_by[each.path]}", "keep one of them"))
+            faults.append(
+                Fault((each.variable,), f"sets the same as {set_by[each.path]}", "keep one of them")
+            )
         elif _put(changed, each.path, each.value):
             set_by[each.path] = each.variable
     return freeze(changed), attrs.evolve(origin, variables=set_by), faults

@@ -57,7 +57,9 @@ def path_text(path: Iterable[str | int]) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += ("." if text else "") + (part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False))
+            text += ("." if text else "") + (
+                part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False)
+            )
     return text
 
 

@@ -39,7 +39,9 @@ EXPECTED: dict[Any, str] = {
 def expected(kind: Any) -> str:
     """What a value of *kind* is, in the user's words."""
     if is_union(kind):
-        return " or ".join(dict.fromkeys(expected(arm) for arm in get_args(kind) if arm is not types.NoneType))
+        return " or ".join(
+            dict.fromkeys(expected(arm) for arm in get_args(kind) if arm is not types.NoneType)
+        )
     origin = origin_of(kind)
     if origin is Literal:
         return "one of " + ", ".join(found(option) for option in get_args(kind))
@@ -164,7 +166,11 @@ _CHECKS: dict[Any, Callable[[Any], Any]] = {
 
 def _same(value: Any, option: Any) -> bool:
     """Whether it is this option and not just equal to it, as True is to 1."""
-    return isinstance(value, type(option)) and isinstance(value, bool) == isinstance(option, bool) and value == option
+    return (
+        isinstance(value, type(option))
+        and isinstance(value, bool) == isinstance(option, bool)
+        and value == option
+    )
 
 
 def _not_one_of(options: Iterable[Any], value: Any, kind: Any) -> Faults:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -76,12 +75,16 @@ def read(file: Path) -> tuple[dict[str, Any], str]:
     Raises:
         SettingsError: It cannot be read, is not UTF-8 or not TOML.
     """
+    import tomllib  # not every application has a file
+
     try:
         data = file.read_bytes()
     except FileNotFoundError:
         raise _unreadable(file, "there is no such file") from None
     except IsADirectoryError:
-        raise _unreadable(file, f"is a directory, not a file of settings; is {file / FILE_NAME} meant?") from None
+        raise _unreadable(
+            file, f"is a directory, not a file of settings; is {file / FILE_NAME} meant?"
+        ) from None
     except PermissionError:
         raise _unreadable(file, "may not be read by this user") from None
     except (OSError, ValueError) as error:

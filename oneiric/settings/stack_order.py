@@ -72,7 +72,9 @@ def _from_tokens(tokens: list[Any], *, in_list: bool) -> dict[str, int]:
         at = (place,) if in_list else ()
         token = _TOKEN.fullmatch(written.strip()) if isinstance(written, str) else None
         if token is None:
-            faults.append(Fault(at, f"{found(written)} is neither a package nor a package with its priority", _FORM))
+            faults.append(
+                Fault(at, f"{found(written)} is neither a package nor a package with its priority", _FORM)
+            )
             continue
         name, priority = token.groups()
         if name in order:

@@ -59,7 +59,13 @@ class Engine:
         self.prober = Prober(self.tasks, self.threads, hooks, at_once=lifecycle.max_probes)
         self.notices = Notices(self.tasks, hooks)
         self.quarantine = Quarantine(registry, loop)
-        needs = Needs(self.tasks, self.slot, self._ensure_need, lambda key: registry.snapshot.resolve(*key), self.handle)
+        needs = Needs(
+            self.tasks,
+            self.slot,
+            self._ensure_need,
+            lambda key: registry.snapshot.resolve(*key),
+            self.handle,
+        )
         self.promotion = Promotion(
             self.tasks,
             self.threads,

@@ -138,7 +138,7 @@ class Modes:
     async def _build_again(
         self, slot: Slot, operation: Operation, old: Generation | None
     ) -> Generation | OneiricError:
-        """Build the candidate of *old* once more, with the settings *old* had; what serves again, or why it does not."""
+        """Build the candidate of *old* once more, with the settings it had; what serves again, or why it does not."""
         swapper = self._swapper
         await self._all_gone(slot, operation)
         if swapper.closing is not None or old is None:
@@ -204,14 +204,20 @@ class Modes:
             await swapper.confirm(operation, generation, generation)
             operation.at("finalize")
         except BaseException as error:
-            undoing = self._start(self._go_back(slot, operation, generation, call, going), f"undo {operation!r}")
+            undoing = self._start(
+                self._go_back(slot, operation, generation, call, going), f"undo {operation!r}"
+            )
             with contextlib.suppress(asyncio.CancelledError):
                 await outlast(undoing)
             failed, back = undoing.result()
             if failed is not None:
-                both = FactoryError(f"{_why(error)}; and going back to the settings before failed: {_why(failed)}")
+                both = FactoryError(
+                    f"{_why(error)}; and going back to the settings before failed: {_why(failed)}"
+                )
                 both.__cause__ = error
-                self._raise(slot, operation, generation, both if isinstance(error, OneiricError) else error, back)
+                self._raise(
+                    slot, operation, generation, both if isinstance(error, OneiricError) else error, back
+                )
             self._raise(slot, operation, generation, error, back)
         generation.settings = settings
         generation.fingerprint = activator.fingerprint(generation.candidate, generation.source)

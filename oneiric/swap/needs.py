@@ -113,7 +113,9 @@ class Needs:
         if len(candidate.needs) == 1:
             return [await self._meet(operation, candidate, candidate.needs[0])]
         tasks = [
-            self._tasks.start(self._meet(operation, candidate, need), f"{candidate.key} needs {need.key}", copy_context())
+            self._tasks.start(
+                self._meet(operation, candidate, need), f"{candidate.key} needs {need.key}", copy_context()
+            )
             for need in candidate.needs
         ]
         try:

@@ -37,10 +37,10 @@ class Notices:
         if old is None:
             if self._activated.impls:
                 arguments: tuple[Any, ...] = (operation.view(), new.view())
-                self._tell(slot, lambda: self._activated.notify(*arguments), report._warnings)
+                self._tell(slot, lambda: self._activated.notify(*arguments), report)
         elif self._swapped.impls:
             views = operation.view(), report, new.view(), old.view()
-            self._tell(slot, lambda: self._swapped.notify(*views), report._warnings)
+            self._tell(slot, lambda: self._swapped.notify(*views), report)
 
     def rolled_back(
         self, slot: Slot, operation: Operation, new: Generation, old: Generation | None, reason: str
@@ -68,15 +68,15 @@ class Notices:
         if last is not None:
             await asyncio.wait({last})
 
-    def _tell(self, slot: Slot, call: _Call, warnings: list[str] | None = None) -> None:
+    def _tell(self, slot: Slot, call: _Call, report: SwapReport | None = None) -> None:
         before = self._last.get(slot)
 
         async def tell() -> None:
             if before is not None:
                 await asyncio.wait({before})
             for fault in await call():
-                if warnings is not None:
-                    warnings.append(str(fault))
+                if report is not None:
+                    report.warn(str(fault))
 
         task = self._last[slot] = self._tasks.start(tell(), f"tell of {slot.key}")
         task.add_done_callback(lambda done: self._last.pop(slot) if self._last.get(slot) is done else None)

@@ -7,6 +7,7 @@ leave cancels what is not committed.
 from __future__ import annotations
 
 import asyncio
+from asyncio import _get_running_loop as _running_loop  # in asyncio.__all__; gives None where no loop runs
 from collections.abc import Callable
 from typing import Any
 
@@ -73,13 +74,13 @@ class Operations:
         Raises:
             OneiricError: Why it did not come about; each caller gets an exception object of its own.
         """
-        parent = self._parent()
-        self._admit(slot, parent)
+        parent = self.parent()
+        self.admit(slot, parent)
         for operation in slot.flights:
             if self._same(operation, want):
-                return await self._wait(operation, parent, timeout)
+                return await self.wait_for(operation, parent, timeout)
         operation = self._start(slot, want, cause, parent, actor=actor, timeout=timeout)
-        return await self._wait(operation, parent)
+        return await self.wait_for(operation, parent)
 
     async def ensure(self, slot: Slot, by: Operation | None = None) -> None:
         """Make sure that something is bound to *slot*.
@@ -87,26 +88,26 @@ class Operations:
         Raises:
             OneiricError: Why nothing is.
         """
-        if asyncio._get_running_loop() is not self._tasks.loop:
+        if _running_loop() is not self._tasks.loop:
             raise WrongThread(
                 "use belongs on the loop on which the runtime was entered",
                 hint="from another thread: runtime.blocking.use",
             )
-        parent = by or self._parent()
+        parent = by or self.parent()
         while not slot.occupied():
             if slot.gate is not None:
                 await self._pass_gate(slot, parent)
                 continue
             if slot.refusal is not None:
                 raise slot.refusal()
-            self._admit(slot, parent)
+            self.admit(slot, parent)
             operation = next((each for each in reversed(slot.flights) if not each.ending), None)
             # Said here and not below: another try would only find the same circle.
             self._refuse_circle(operation, parent)
             if operation is None:
                 operation = self._start(slot, _USE, "use" if by is None else "need", parent)
             try:
-                await self._wait(operation, parent)
+                await self.wait_for(operation, parent)
             except OneiricError:
                 # What was joined may have been about something else than the winner; then there is another try.
                 if operation.want == _USE or self.closing is not None:
@@ -153,13 +154,20 @@ class Operations:
 
     # --- admission ---------------------------------------------------------------------------------------------
 
-    def _parent(self) -> Operation | None:
+    def parent(self) -> Operation | None:
+        """The operation in whose factory or hook this is asked for; None outside of one."""
         operation = current.get()
         while operation is not None and operation.done:
             operation = operation.parent
         return operation
 
-    def _admit(self, slot: Slot, parent: Operation | None) -> None:
+    def admit(self, slot: Slot, parent: Operation | None) -> None:
+        """Step 0.
+
+        Raises:
+            RuntimeClosing: There are no new operations.
+            Reentrant: It is asked for from inside an operation on the same slot.
+        """
         if self.closing is not None:
             raise RuntimeClosing(self.closing)
         if parent is not None and slot.key in (keys := [each.key for each in parent.chain()]):
@@ -219,6 +227,7 @@ class Operations:
 
     def launch(self, operation: Operation, work: Any, slots: list[Slot], context: Any) -> Operation:
         """Run *work* as the task of *operation*, which stands in the flights of *slots*."""
+
         def land(task: asyncio.Task[Any]) -> None:
             self._under_way.discard(operation)
             for slot in slots:
@@ -246,9 +255,14 @@ class Operations:
         slot.preempted = 0
         return report
 
-    async def _wait(
+    async def wait_for(
         self, operation: Operation, parent: Operation | None, timeout: float | None = None
     ) -> SwapReport:
+        """Wait for *operation*, in the task of whoever wants it; when that is cancelled, it leaves.
+
+        Raises:
+            OneiricError: Why the operation failed, as an exception object of the caller's own.
+        """
         task = operation.task
         assert task is not None
         operation.waiters += 1
@@ -266,7 +280,12 @@ class Operations:
             operation.waiters -= 1
             if parent is not None:
                 parent.waits_for.discard(operation)
-            if not operation.waiters and not operation.detached and not operation.committed and not task.done():
+            if (
+                not operation.waiters
+                and not operation.detached
+                and not operation.committed
+                and not task.done()
+            ):
                 task.cancel()
         report: SwapReport = self.outcome(operation)
         return report

@@ -152,7 +152,9 @@ class Promotion:
                 new.dependents.discard(dependent)
                 new.wake()
                 if refused:
-                    self._slot_of(dependent.key).pending = f"it still uses the {slot.key} from before: {refused}"
+                    self._slot_of(
+                        dependent.key
+                    ).pending = f"it still uses the {slot.key} from before: {refused}"
                 return
             old, met.generation, met.value = met.generation, new, new.instance
             if old is not None and all(each.generation is not old for each in dependent.needs):
@@ -175,7 +177,9 @@ class Promotion:
         error = task.exception()
         return "" if error is None else f"on_dependency_changed raised {said(error)}"
 
-    async def _call(self, told: Callable[..., Any], slot: Slot, new: Generation, dependent: Generation) -> None:
+    async def _call(
+        self, told: Callable[..., Any], slot: Slot, new: Generation, dependent: Generation
+    ) -> None:
         if is_async(told):
             await told(slot.key, new.instance)
             return

@@ -196,7 +196,7 @@ class Swapper:
             operation.at("finalize")
         except BaseException as error:
             self.revert([(slot, new, old)], operation)
-            raise self.rolled_back(slot, operation, new, old, error)
+            raise self.rolled_back(slot, operation, new, old, error)  # noqa: B904 - it has its cause
         return self.finalize(slot, operation, new, old)
 
     async def prepare(self, operation: Operation, new: Generation, old: Generation | None) -> None:

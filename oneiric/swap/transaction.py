@@ -59,11 +59,11 @@ class Transaction:
         if not wants:
             return []
         operations = self._operations
-        parent = operations._parent()
+        parent = operations.parent()
         members = []
         lead: Operation | None = None
         for slot in sorted(wants, key=lambda slot: slot.key):
-            operations._admit(slot, parent)
+            operations.admit(slot, parent)
             operation = Operation(
                 slot.key, "operator", wants[slot], self._tasks.loop.time, actor=actor, parent=parent
             )
@@ -76,7 +76,7 @@ class Transaction:
         context = self._tasks.context.copy()
         context.run(current.set, lead)
         operations.launch(lead, self._all(members, lead), [member.slot for member in members], context)
-        reports = {report.key: report for report in await operations._wait(lead, parent)}  # type: ignore[attr-defined]
+        reports = {report.key: report for report in await operations.wait_for(lead, parent)}  # type: ignore[attr-defined]
         return [reports[slot.key] for slot in wants]
 
     async def _all(self, members: list[Member], lead: Operation) -> list[SwapReport]:
@@ -111,13 +111,9 @@ class Transaction:
                     raise
                 await self._commit(changing, members, lead)
                 return [self._report(member) for member in members]
-        raise Busy(
-            lead.key, holder="changes of the registry: other candidates won three times in a row"
-        )
+        raise Busy(lead.key, holder="changes of the registry: other candidates won three times in a row")
 
-    async def _admitted(
-        self, members: list[Member], lead: Operation, stack: contextlib.ExitStack
-    ) -> None:
+    async def _admitted(self, members: list[Member], lead: Operation, stack: contextlib.ExitStack) -> None:
         """Steps 1 to 3 for all of them; what is held is given back by *stack*."""
         swapper = self._swapper
         for member in members:
@@ -232,7 +228,9 @@ class Transaction:
         """What is said of those who went back only because of *member*."""
         if not isinstance(error, Exception):
             return error
-        return FactoryError(f"it went back with {member.slot.key}: {getattr(error, 'reason', None) or said(error)}")
+        return FactoryError(
+            f"it went back with {member.slot.key}: {getattr(error, 'reason', None) or said(error)}"
+        )
 
     def _report(self, member: Member) -> SwapReport:
         swapper = self._swapper
@@ -245,7 +243,9 @@ class Transaction:
 
 def _requires(one: Member, other: Member, members: Mapping[Key, Member]) -> bool:
     """Whether *one* cannot come up without *other*; there is no circle of such needs."""
-    required = [members[need.key] for need in one.candidate.needs if not need.optional and need.key in members]
+    required = [
+        members[need.key] for need in one.candidate.needs if not need.optional and need.key in members
+    ]
     return other in required or any(_requires(each, other, members) for each in required)
 
 

@@ -151,11 +151,9 @@ class Rules:
 
     def _check_alive(self, slot: Slot) -> None:
         for generation in slot.alive:
-            if generation.state in ("closing", "closed") and (generation.leases or generation.dependents):
-                if not self.forced:
-                    self._say(
-                        f"I4: {generation} is {generation.state}, and in use by {self._users(generation)}"
-                    )
+            used = generation.leases or generation.dependents
+            if used and generation.state in ("closing", "closed") and not self.forced:
+                self._say(f"I4: {generation} is {generation.state}, and in use by {self._users(generation)}")
             product = generation.instance
             if (
                 isinstance(product, Product)

@@ -354,4 +354,15 @@ def test_quiet(folder):
     """-q leaves warnings out."""
     folder.write("broken.py", "import no_such_library\n")
 
-    assert folder.run("list", "-p", "broken", "-q").err == ""
+    assert folder.spawn("list", "-p", "broken", "-q").err == ""
+
+
+@pytest.mark.parametrize(("option", "levels"), [("-v", {"INFO"}), ("-vv", {"INFO", "DEBUG"})])
+def test_verbose(folder, option, levels):
+    """-v and -vv log to stderr what would else be left out."""
+    folder.write("chatty.py", "import logging\nlogging.info('a')\nlogging.debug('b')\n")
+
+    ended = folder.spawn("list", "-p", "chatty", option, "--json")
+
+    assert {line.split()[0] for line in ended.err.splitlines() if " root: " in line} == levels
+    assert ended.json["schema"] == "oneiric/list/1"

@@ -291,6 +291,13 @@ def test_kit_uses_a_started_runtime(kits):
     assert ended.json == {"schema": "oneiric-redis/cache/1", "value": "1", "file": "None", "warnings": []}
 
 
+def test_kit_that_answers_people(kits):
+    """Without --json the same is lines of names and values."""
+    ended = kits.spawn("redis", "cache")
+
+    assert (ended.code, ended.out, ended.err) == (0, "value  1\nfile   None\n", "")
+
+
 def test_kits_own_options_come_first(kits):
     """What a kit means by -c is its own; --config is still ours."""
     kits.write("other.toml", "")

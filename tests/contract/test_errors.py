@@ -30,7 +30,10 @@ CACHE, DATABASE = Key.of("adapter", "cache"), Key.of("adapter", "database")
 AT = {"key": CACHE, "provider": "disk", "step": "create", "operation": "op7", "serving": "memory"}
 
 TEXTS = [
-    (NoCandidate(CACHE, known=["adapter:cache-2"]), "no candidate fills adapter:cache|  did you mean adapter:cache-2?"),
+    (
+        NoCandidate(CACHE, known=["adapter:cache-2"]),
+        "no candidate fills adapter:cache|  did you mean adapter:cache-2?",
+    ),
     (NoCandidate(CACHE, known=["task:x"]), "no candidate fills adapter:cache|  registered: task:x"),
     (
         NoCandidate(Key.of("adapter", "zzz"), known=["adapter:cache"]),
@@ -42,7 +45,9 @@ TEXTS = [
     ),
     (NoCandidate(CACHE), "no candidate fills adapter:cache|  registered: none"),
     (
-        NoCandidate(CACHE, known=["adapter:cache"], left_out=["redis: it needs redis>=5, which is not installed"]),
+        NoCandidate(
+            CACHE, known=["adapter:cache"], left_out=["redis: it needs redis>=5, which is not installed"]
+        ),
         "no candidate fills adapter:cache|  left out: redis: it needs redis>=5, which is not installed",
     ),
     (
@@ -51,7 +56,9 @@ TEXTS = [
         "|  did you mean 'redis'?|  registered: memory, redis",
     ),
     (
-        SelectionUnsatisfied(CACHE, "disk", by="a pin", registered=["disk", "memory"], because="in quarantine"),
+        SelectionUnsatisfied(
+            CACHE, "disk", by="a pin", registered=["disk", "memory"], because="in quarantine"
+        ),
         "adapter:cache is set to provider 'disk' by a pin, and that is left out: in quarantine"
         "|  registered: disk, memory",
     ),
@@ -92,9 +99,14 @@ TEXTS = [
     ),
     (Empty(CACHE, hint="use it"), "adapter:cache has nothing bound|  use it"),
     (Busy(CACHE, holder="op3", seconds=30.0), "adapter:cache was busy for 30 s|  held by op3"),
-    (Superseded(CACHE, by="dependency"), "adapter:cache: this change was superseded by a newer one (dependency)"),
     (
-        SettingsError([Problem("lifecycle.drain", "unknown key", "shop.toml:3", "did you mean drain_timeout?")]),
+        Superseded(CACHE, by="dependency"),
+        "adapter:cache: this change was superseded by a newer one (dependency)",
+    ),
+    (
+        SettingsError(
+            [Problem("lifecycle.drain", "unknown key", "shop.toml:3", "did you mean drain_timeout?")]
+        ),
         "shop.toml:3: lifecycle.drain: unknown key (did you mean drain_timeout?)",
     ),
     (
@@ -132,6 +144,10 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
 
 def test_every_error_can_be_imported_from_the_contract() -> None:
     """A plugin imports one name."""
-    names = [name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)]
+    names = [
+        name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and issubclass(value, Exception)
+    ]
 
     assert [name for name in names if not hasattr(oneiric_hookspecs, name)] == []

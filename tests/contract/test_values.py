@@ -97,10 +97,19 @@ def test_a_key_without_a_colon_says_how_to_write_one() -> None:
             {"settings_class": dict},
             "candidate adapter:cache 'memory': the settings class is an attrs class, found <class 'dict'>",
         ),
-        ({"health": "ok"}, "candidate adapter:cache 'memory': health is called with the instance, found 'ok'"),
-        ({"close": 1}, "candidate adapter:cache 'memory': close is a callable or the name of a method, found 1"),
+        (
+            {"health": "ok"},
+            "candidate adapter:cache 'memory': health is called with the instance, found 'ok'",
+        ),
+        (
+            {"close": 1},
+            "candidate adapter:cache 'memory': close is a callable or the name of a method, found 1",
+        ),
         ({"own": 0}, "candidate adapter:cache 'memory': own is true or false, found 0"),
-        ({"policies": "overlap"}, "candidate adapter:cache 'memory': policies is a Policies, found 'overlap'"),
+        (
+            {"policies": "overlap"},
+            "candidate adapter:cache 'memory': policies is a Policies, found 'overlap'",
+        ),
     ],
 )
 def test_a_candidate_names_itself_and_what_is_wrong(fields: dict[str, Any], says: str) -> None:
@@ -134,9 +143,15 @@ def test_a_ready_value_is_not_owned_unless_said() -> None:
         (lambda: Policies(mode="both"), "mode is one of overlap, exclusive, in_place, found 'both'"),  # type: ignore[arg-type]
         (lambda: Need("adapter:db"), "a need names a Key, found 'adapter:db'"),  # type: ignore[arg-type]
         (lambda: Need(CACHE, on_change="reload"), "on_change is restart, notify or handle, found 'reload'"),  # type: ignore[arg-type]
-        (lambda: Need(CACHE, name="my cache"), "the need of adapter:cache cannot be a keyword named 'my cache'"),
+        (
+            lambda: Need(CACHE, name="my cache"),
+            "the need of adapter:cache cannot be a keyword named 'my cache'",
+        ),
         (lambda: Domain("Report", "reports"), "'Report' is not a domain"),
-        (lambda: Domain("report", "reports", contract=dict), "domain report: the contract <class 'dict'> cannot be checked"),
+        (
+            lambda: Domain("report", "reports", contract=dict),
+            "domain report: the contract <class 'dict'> cannot be checked",
+        ),
     ],
 )
 def test_words_that_are_no_choice_are_refused(make_it: Any, says: str) -> None:
@@ -165,7 +180,9 @@ def test_an_unknown_health_does_not_pass() -> None:
     assert [each.passes for each in (ok, degraded, unknown, failed)] == [True, True, False, False]
     assert ok.worst(unknown) is unknown
     assert failed.worst(unknown) is failed
-    with pytest.raises(ValueError, match="a health status is one of ok, degraded, unknown, failed, found 'fine'"):
+    with pytest.raises(
+        ValueError, match="a health status is one of ok, degraded, unknown, failed, found 'fine'"
+    ):
         Health("fine")  # type: ignore[arg-type]
 
 
@@ -182,7 +199,9 @@ def test_a_report_collects_warnings_that_come_later() -> None:
 def test_a_twin_has_the_facts_and_not_the_traceback() -> None:
     """Everybody who waits for one operation gets an exception of his own."""
     try:
-        raise PluginError("no", plugin="audit", where="audit.py:3", hint="fix it", code="E101") from KeyError("x")
+        raise PluginError("no", plugin="audit", where="audit.py:3", hint="fix it", code="E101") from KeyError(
+            "x"
+        )
     except OneiricError as error:
         original = error
     twin = original.twin()

@@ -59,7 +59,12 @@ def as_pattern(expected: str) -> re.Pattern[str]:
 def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     keep = {name: value for name, value in os.environ.items() if not name.startswith("ONEIRIC")}
-    settings = {"PATH": path, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    settings = {
+        "PATH": path,
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+    }
     return subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
@@ -123,7 +128,9 @@ def test_a_page_may_leave_things_open(tmp_path: Path) -> None:
 def test_ci_runs_the_line_of_the_readme_and_nothing_else() -> None:
     """Whoever follows the README runs what CI runs."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    suite = next(line.partition("  #")[0].strip() for line in readme.splitlines() if "# the whole suite" in line)
+    suite = next(
+        line.partition("  #")[0].strip() for line in readme.splitlines() if "# the whole suite" in line
+    )
     script = [
         line.strip()
         for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()

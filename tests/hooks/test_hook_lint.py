@@ -1,6 +1,7 @@
 """A plugin's slips are found before it is registered: code, file and line, and what was meant."""
 
 import inspect
+import sys
 import types
 import warnings
 from collections.abc import Callable, Iterable
@@ -246,16 +247,67 @@ def test_what_is_right_has_no_finding(manager, source):
     assert (record.state, record.findings) == ("on", ())
 
 
+SEVERAL = """@hookimpl
+def shop_price(): ...
+@hookimpl
+async def shop_choose(): ...
+@hookimpl
+def shop_prices(baskte): ...
+"""
+
+
 def test_several_slips_are_reported_at_once(manager):
-    """One round of corrections, not one for each."""
-    source = "@hookimpl\ndef shop_price(): ...\n@hookimpl\nasync def shop_choose(): ...\n"
+    """One round of corrections, not one for each: the first, then every other with its place and its hint."""
     with pytest.raises(PluginError) as caught:
-        manager.register(module(source), "p")
+        manager.register(module(SEVERAL), "p", distribution="shop-p")
+
+    error = caught.value
+    assert str(error) == (
+        "plugin p: E104 shop_choose is sync, and this is async def (and 2 more) (plugin.py:6)\n"
+        "  write def\n"
+        "  E101 there is no hook shop_price (plugin.py:4): did you mean shop_prices?\n"
+        "  E103 shop_prices has no argument baskte (plugin.py:8): did you mean basket?"
+    )
+    assert (error.code, error.where, error.plugin, error.distribution) == (
+        "E104",
+        "plugin.py:6",
+        "p",
+        "shop-p",
+    )
+
+
+def test_a_record_keeps_each_of_several_slips(manager, monkeypatch):
+    """Loaded by name, the plugin is failed with the same error, and its findings are all there."""
+    monkeypatch.setitem(sys.modules, "plugin_of_slips", module(SEVERAL, "plugin_of_slips"))
+
+    (record,) = manager.load(["plugin_of_slips"])
+
+    assert (record.state, record.where) == ("failed", "plugin.py:6")
+    assert record.reason == "shop_choose is sync, and this is async def (and 2 more)"
+    assert record.error.hint == (
+        "write def\n"
+        "  E101 there is no hook shop_price (plugin.py:4): did you mean shop_prices?\n"
+        "  E103 shop_prices has no argument baskte (plugin.py:8): did you mean basket?"
+    )
+    assert [(each.code, each.where, each.hint) for each in record.findings] == [
+        ("E104", "plugin.py:6", "write def"),
+        ("E101", "plugin.py:4", "did you mean shop_prices?"),
+        ("E103", "plugin.py:8", "did you mean basket?"),
+    ]
+
+
+def test_what_is_wrong_with_one_function_is_told_at_once(manager):
+    """A doubt about another one takes no part."""
+    with pytest.raises(PluginError) as caught:
+        manager.register(
+            module("@hookimpl\nasync def shop_choose(*them, **more): ...\ndef shop_prices(): ..."), "p"
+        )
 
     assert str(caught.value) == (
-        "plugin p: 2 hooks are wrong\n"
-        "  E104 shop_choose is sync, and this is async def (plugin.py:6)\n"
-        "  E101 there is no hook shop_price (plugin.py:4)"
+        "plugin p: E103 shop_choose takes *them, which a hook never fills (and 2 more) (plugin.py:4)\n"
+        "  name the arguments it wants\n"
+        "  E103 shop_choose takes **more, which a hook never fills (plugin.py:4): name the arguments it wants\n"
+        "  E104 shop_choose is sync, and this is async def (plugin.py:4): write def"
     )
 
 

@@ -356,6 +356,50 @@ def test_strict_loading_by_name_raises(manager):
     assert manager.plugins == ()
 
 
+LONE = {
+    "load": (lambda m: m.load("nothere"), "targets", "nothere"),
+    "load off": (lambda m: m.load(["nothere"], off="nothere"), "off", "nothere"),
+    "entry points off": (lambda m: m.load_entry_points("shop", off="red"), "off", "red"),
+    "entry points only": (lambda m: m.load_entry_points("shop", only="red"), "only", "red"),
+    "only the empty text": (lambda m: m.load_entry_points("shop", only=""), "only", ""),
+}
+
+
+@pytest.mark.parametrize("case", LONE)
+def test_a_lone_text_is_no_collection_of_names(manager, three, case):
+    """It would be taken letter by letter; nothing is loaded."""
+    call, what, name = LONE[case]
+    with pytest.raises(PluginError) as caught:
+        call(manager)
+    assert str(caught.value) == f'{what} is a collection of names, found {name!r}\n  write ["{name}"]'
+    assert manager.plugins == ()
+
+
+def test_names_are_texts(manager):
+    """What is an object already is registered, not loaded."""
+    for targets, message in {
+        (3,): "targets is a collection of names, found 3 in it\n  register(...) takes objects",
+        3: "targets is a collection of names, found 3\n  write a list of names",
+        b"no": "targets is a collection of names, found b'no'\n  write a list of names",
+    }.items():
+        with pytest.raises(PluginError) as caught:
+            manager.load(targets)
+        assert str(caught.value) == message
+
+
+def test_a_target_that_cannot_be_a_plugin_fails_alone(manager, site):
+    """``pkg.mod:attr`` may name anything."""
+    write(site, "goods_one", goods="one")
+    write(site, "goods_none", "plugin = None\n")
+
+    broken, fine = manager.load(["goods_none:plugin", "goods_one"])
+    assert (broken.state, broken.reason, fine.state) == ("failed", "None cannot be a plugin", "on")
+    assert str(broken.error) == (
+        "plugin goods_none:plugin: None cannot be a plugin\n"
+        "  give a module, a class, or an object with hookimpls"
+    )
+
+
 def test_a_protected_plugin_is_loaded_protected(manager, site):
     """Built-in guards are loaded by name."""
     write(site, "goods_one", goods="one")

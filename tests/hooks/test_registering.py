@@ -72,6 +72,44 @@ def test_a_module_without_specifications_is_a_slip(clock):
     )
 
 
+def test_a_lone_specification_may_be_given(clock):
+    """It needs no list around it."""
+    manager = HookManager("shop", clock=clock)
+    manager.add_specs(shop_choose)
+    assert [each.name for each in manager.describe()] == ["shop_choose"]
+
+
+def undecorated():
+    """The decorator was forgotten."""
+
+
+UNDECORATED = f"undecorated is no specification of a hook ({__file__}:{undecorated.__code__.co_firstlineno})"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([shop_choose, print], "print is no specification of a hook"),
+        (print, "print is no specification of a hook"),
+        (undecorated, UNDECORATED),
+        ([undecorated], UNDECORATED),
+        ("shop_choose", "'shop_choose' is no specification of a hook"),
+        (["shop_choose"], "'shop_choose' is no specification of a hook"),
+        (None, "None is no specification of a hook"),
+    ],
+)
+def test_what_is_no_specification_is_refused(clock, given, message):
+    """It is named, with its place where it has one, and the decorators are listed; nothing is declared."""
+    manager = HookManager("shop", clock=clock)
+    with pytest.raises(PluginError) as caught:
+        manager.add_specs(given)
+    assert str(caught.value) == (
+        f"{message}\n  give a module, or functions that are decorated with one of "
+        "declares, decides, performs, judges, observes, wraps"
+    )
+    assert manager.describe() == ()
+
+
 def test_a_specification_with_another_prefix_is_refused(manager):
     """Given by itself, it was meant."""
     with pytest.raises(PluginError, match="the hook library_choose does not begin with shop_"):
@@ -170,6 +208,49 @@ def test_one_plugin_serves_two_managers(manager, clock):
     assert manager.register(plugin).hooks == ("shop_choose", "shop_sold")
     assert library.register(plugin).hooks == ("library_choose",)
     assert (manager[shop_choose]("b"), library[library_choose]("b")) == (4, 5)
+
+
+# --- what cannot be a plugin -------------------------------------------------------------------------------------
+
+NO_PLUGINS = {
+    "None": (None, "None"),
+    "a number": (3, "3 (int)"),
+    "a list": ([4], "[4] (list)"),
+    "a mapping": ({}, "{} (dict)"),
+    "a class of Python's": (int, "<class 'int'>"),
+    "a function": (print, "<built-in function print> (builtin_function_or_method)"),
+}
+
+
+@pytest.mark.parametrize("case", NO_PLUGINS)
+def test_what_can_have_no_hooks_is_refused(manager, case):
+    """It is named as it is, not by a name that it never had; nothing is listed."""
+    given, shown = NO_PLUGINS[case]
+    hint = "give a module, a class, or an object with hookimpls"
+    with pytest.raises(PluginError) as caught:
+        manager.register(given)
+    assert str(caught.value) == f"{shown} cannot be a plugin\n  {hint}"
+    with pytest.raises(PluginError) as caught:
+        manager.register(given, "p")
+    assert str(caught.value) == f"plugin p: {shown} cannot be a plugin\n  {hint}"
+    assert manager.plugins == ()
+
+
+def test_a_name_is_loaded_and_not_registered(manager):
+    """A text is a frequent slip, so the hint says what takes one."""
+    with pytest.raises(PluginError) as caught:
+        manager.register("shop.plugins")
+    assert str(caught.value) == (
+        "'shop.plugins' (str) cannot be a plugin\n"
+        "  give a module, a class, or an object with hookimpls; load([...]) takes names"
+    )
+
+
+def test_an_object_of_its_own_class_may_be_a_plugin(manager):
+    """A mapping with hooks is one; an object without any is on, and reported."""
+    assert manager.register(type("Table", (dict, Four), {})()).hooks == ("shop_choose", "shop_sold")
+    record = manager.register(types.SimpleNamespace(), "space")
+    assert (record.state, [each.code for each in record.findings]) == ("on", ["W108"])
 
 
 # --- names and order ---------------------------------------------------------------------------------------------
@@ -395,12 +476,65 @@ def test_settings_that_do_not_fit_are_an_error(manager):
     assert manager.register(Till, "till", settings=TillSettings(3)).plugin.context.settings == TillSettings(3)
 
 
-def test_a_class_that_takes_no_context_is_an_error(manager):
-    """The hint says what to write."""
+def test_a_class_that_takes_nothing_is_called_with_nothing(manager):
+    """Without an ``__init__``, or with one that wants nothing; it is the manager's to close all the same."""
+    closed = []
+
+    class Counter(Four):
+        def __init__(self):
+            self.count = 4
+
+        @hookimpl
+        def shop_choose(self):
+            self.count += 1
+            return self.count
+
+        def close(self):
+            closed.append(self.count)
+
+    four = manager.register(Four)
+    assert (type(four.plugin), four.given, manager[shop_choose]("b")) == (Four, Four, 4)
+    manager.register(Counter)
+    assert (manager[shop_choose]("b"), manager[shop_choose]("b")) == (5, 6)
+    manager.close()
+    assert closed == [6]
+
+
+def _keyword(self, *, context=None):
+    """The author meant a context."""
+
+
+SHAPES = {
+    "two arguments": type("Shape", (Four,), {"__init__": lambda self, one, two: None}),
+    "a keyword": type("Shape", (Four,), {"__init__": _keyword}),
+    "made in C": type("Shape", (dict, Four), {}),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_class_of_another_shape_is_an_error(manager, shape):
+    """The hint says what to write, or to make the instance oneself."""
     with pytest.raises(PluginError) as caught:
-        manager.register(Four, "four")
+        manager.register(SHAPES[shape], "four")
     assert str(caught.value) == (
-        "plugin four: the class Four is not called with a context\n  write def __init__(self, context: PluginContext)"
+        "plugin four: the class Shape is called neither with a context nor with nothing\n"
+        "  write def __init__(self, context: PluginContext), or give an instance"
+    )
+    assert manager.plugins == ()
+
+
+def test_settings_without_a_context_are_an_error(manager):
+    """A class that declares Settings and could never be given them."""
+
+    class Deaf(Four):
+        Settings = TillSettings
+
+    with pytest.raises(PluginError) as caught:
+        manager.register(Deaf)
+    assert str(caught.value) == (
+        "plugin Deaf: the class test_settings_without_a_context_are_an_error.<locals>.Deaf has Settings, "
+        "and takes no context that would bring them\n"
+        "  write def __init__(self, context: PluginContext)"
     )
 
 

@@ -193,7 +193,11 @@ http.fetch = { size = 1 }
             {"http": {"ktt": {"size": 1}}},
             ["actions.settings.http.ktt: no candidate of 'http' has the provider 'ktt' (did you mean kit?)"],
         ),
-        ([], {"http": {"kit": {}}}, ["actions.settings.http: nothing registered is called 'http' (there are: none)"]),
+        (
+            [],
+            {"http": {"kit": {}}},
+            ["actions.settings.http: nothing registered is called 'http' (there are: none)"],
+        ),
     ],
 )
 def test_dots_that_were_not_quoted_are_recognised(candidates, table, expected):
@@ -227,7 +231,9 @@ def test_a_table_has_to_fit_one_of_its_provider():
     with pytest.raises(SettingsError, match="depth: unknown key"):
         settings.of(old)
     data["adapters"]["settings"]["cache"]["disk"]["depth"] = "2"
-    assert messages(data, [old, new]) == ["adapters.settings.cache.disk.depth: expected a whole number, found '2'"]
+    assert messages(data, [old, new]) == [
+        "adapters.settings.cache.disk.depth: expected a whole number, found '2'"
+    ]
 
 
 def test_what_an_absent_plugin_may_have_declared_is_a_warning():
@@ -269,7 +275,10 @@ def test_a_domain_cannot_have_a_section_of_ours():
 
 def test_binding_changes_no_settings():
     """The bound are equal to the unbound, can be bound again, and know the limits."""
-    data = {"adapters": {"selections": {"cache": "disk"}}, "lifecycle": {"keys": {"adapter:cache": {"probation": 3}}}}
+    data = {
+        "adapters": {"selections": {"cache": "disk"}},
+        "lifecycle": {"keys": {"adapter:cache": {"probation": 3}}},
+    }
     unbound = load(data, environ={})
     once = unbound.bind(DOMAINS, CANDIDATES)
     assert unbound == once == once.bind(DOMAINS)
@@ -305,7 +314,12 @@ def test_settings_of_a_plugin_are_structured_on_demand(tmp_path):
         (
             "otel",
             None,
-            Problem("plugins.settings.otel", "the plugin 'otel' takes no settings", f"{path}:3", "remove the table"),
+            Problem(
+                "plugins.settings.otel",
+                "the plugin 'otel' takes no settings",
+                f"{path}:3",
+                "remove the table",
+            ),
         ),
         ("none", Disk, Problem("plugins.settings.none.path", "is missing; expected a text", f"{path}:1")),
     ]:

@@ -138,9 +138,17 @@ def test_variables_reach_the_sections_of_domains():
             "names no setting (there are: ONEIRIC__ACTIONS, ONEIRIC__ADAPTERS, ONEIRIC__APP, ONEIRIC__LIFECYCLE, ONEIRIC__PLUGINS, ONEIRIC__RESOLVER)",
         ),
         ("LIFECYCEL__PROBATION", "1", "names no setting (did you mean ONEIRIC__LIFECYCLE?)"),
-        ("ADAPTERS", "x", "names no setting (there are: ONEIRIC__ADAPTERS__SELECTIONS, ONEIRIC__ADAPTERS__SETTINGS)"),
+        (
+            "ADAPTERS",
+            "x",
+            "names no setting (there are: ONEIRIC__ADAPTERS__SELECTIONS, ONEIRIC__ADAPTERS__SETTINGS)",
+        ),
         ("ADAPTERS__SELECTION__CACHE", "x", "names no setting (did you mean ONEIRIC__ADAPTERS__SELECTIONS?)"),
-        ("ADAPTERS__SELECTIONS__CACH", "x", "names no setting (did you mean ONEIRIC__ADAPTERS__SELECTIONS__CACHE?)"),
+        (
+            "ADAPTERS__SELECTIONS__CACH",
+            "x",
+            "names no setting (did you mean ONEIRIC__ADAPTERS__SELECTIONS__CACHE?)",
+        ),
         (
             "ADAPTERS__SELECTIONS__CACHE__X",
             "x",
@@ -151,7 +159,11 @@ def test_variables_reach_the_sections_of_domains():
             "x",
             "names no setting (there are: ONEIRIC__ADAPTERS__SETTINGS__CACHE__DISK, ONEIRIC__ADAPTERS__SETTINGS__CACHE__NULL)",
         ),
-        ("ADAPTERS__SETTINGS__CACHE__NULL__X", "x", "names no setting (the candidate 'null' takes no settings)"),
+        (
+            "ADAPTERS__SETTINGS__CACHE__NULL__X",
+            "x",
+            "names no setting (the candidate 'null' takes no settings)",
+        ),
         (
             "ADAPTERS__SETTINGS__CACHE__DISK__NAM",
             "x",
@@ -159,7 +171,11 @@ def test_variables_reach_the_sections_of_domains():
         ),
         ("ADAPTERS__SETTINGS__CACHE__DISK__DAY", "today", "expected a date, found 'today'"),
         ("ADAPTERS__SETTINGS__CACHE__DISK__SIZES", "1,x", "expected a whole number, found 'x'"),
-        ("ADAPTERS__SETTINGS__CACHE__DISK__RAW", "x", "cannot be set from the environment (write it in the file)"),
+        (
+            "ADAPTERS__SETTINGS__CACHE__DISK__RAW",
+            "x",
+            "cannot be set from the environment (write it in the file)",
+        ),
     ],
 )
 def test_a_variable_that_sets_nothing_is_refused(name, text, message):
@@ -183,7 +199,10 @@ def test_a_value_that_is_refused_names_its_variable():
 def test_an_item_of_a_list_names_the_variable_that_set_the_list():
     """What stands below a path was set by what set the path."""
     settings = load({}, environ={"ONEIRIC__PLUGINS__OFF": "a,b"})
-    assert [settings.where("plugins", "off", 1), settings.where("plugins", "only")] == ["ONEIRIC__PLUGINS__OFF", None]
+    assert [settings.where("plugins", "off", 1), settings.where("plugins", "only")] == [
+        "ONEIRIC__PLUGINS__OFF",
+        None,
+    ]
 
 
 def test_an_ambiguous_variable_is_refused():
@@ -198,7 +217,12 @@ def test_variables_with_a_name_of_their_own(monkeypatch, tmp_path):
     """The stack order and the state directory; a relative one is relative to here."""
     monkeypatch.chdir(tmp_path)
     data = {"app": {"state_dir": "file"}, "resolver": {"stack_order": "file:1"}}
-    environ = {"ONEIRIC_STATE_DIR": "env", "ONEIRIC_STACK_ORDER": "env:2", "ONEIRIC_OTHER": "x", "ONEIRIC_CONFIG": ""}
+    environ = {
+        "ONEIRIC_STATE_DIR": "env",
+        "ONEIRIC_STACK_ORDER": "env:2",
+        "ONEIRIC_OTHER": "x",
+        "ONEIRIC_CONFIG": "",
+    }
     settings = load(data, environ=environ)
     assert (settings.app.state_dir, settings.resolver.stack_order) == (Path.cwd() / "env", {"env": 2})
     assert load(data, environ=dict.fromkeys(environ, "")) == load(data, environ={})

@@ -116,7 +116,9 @@ scalars = (
 tables = st.dictionaries(
     keys,
     st.recursive(
-        scalars, lambda below: st.lists(below, max_size=3) | st.dictionaries(keys, below, max_size=3), max_leaves=8
+        scalars,
+        lambda below: st.lists(below, max_size=3) | st.dictionaries(keys, below, max_size=3),
+        max_leaves=8,
     ),
     max_size=4,
 )

@@ -184,7 +184,11 @@ def test_an_impossible_path_is_one_line(shop, path, monkeypatch):
         ("a = 1\na = 2\n", ":2", "is not TOML: cannot overwrite a value"),
         ("\nb =", ":2", "is not TOML: invalid value"),
         ("a = " + "[" * 100_000, "", "is nested too deeply"),
-        ("a = " + "9" * 5000, "", "is not TOML: exceeds the limit (4300 digits) for integer string conversion"),
+        (
+            "a = " + "9" * 5000,
+            "",
+            "is not TOML: exceeds the limit (4300 digits) for integer string conversion",
+        ),
     ],
     ids=str,
 )
@@ -345,7 +349,9 @@ def test_a_mapping_is_copied():
 
 def test_unknown_sections_are_kept_for_their_domain():
     """No plugin is needed to load; what is not well formed is left for bind to say."""
-    settings = load({"adapters": {"selections": {"cache": "disk", "x": 1}, "settings": 5}, "x-free": 1}, environ={})
+    settings = load(
+        {"adapters": {"selections": {"cache": "disk", "x": 1}, "settings": 5}, "x-free": 1}, environ={}
+    )
     assert settings.domains == {"adapters": DomainSection({"cache": "disk"}, {})}
 
 
@@ -362,7 +368,10 @@ def test_equal_files_give_equal_settings(shop):
 
 def test_settings_print_no_tables():
     """What is written for plugins and candidates may be secret."""
-    data = {"plugins": {"settings": {"a": {"password": "canary"}}}, "as": {"settings": {"b": {"c": {"d": "canary"}}}}}
+    data = {
+        "plugins": {"settings": {"a": {"password": "canary"}}},
+        "as": {"settings": {"b": {"c": {"d": "canary"}}}},
+    }
     assert "canary" not in repr(load(data, environ={"ONEIRIC__BS__X": "canary"}))
 
 
@@ -376,7 +385,10 @@ def test_the_limits_of_a_key_are_completed_from_those_of_all():
             "lifecycle": {
                 "create_timeout": 3,
                 "close_timeout": 4,
-                "keys": {"adapter:cache": {"create_timeout": 30, "mode": "exclusive", "critical": False}, "x-note": 1},
+                "keys": {
+                    "adapter:cache": {"create_timeout": 30, "mode": "exclusive", "critical": False},
+                    "x-note": 1,
+                },
             }
         },
         environ={},
@@ -427,7 +439,9 @@ valid = st.fixed_dictionaries(
                 "off": st.lists(texts),
                 "only": st.lists(texts),
                 "auto_load": st.booleans(),
-                "settings": st.dictionaries(names.filter(lambda name: not name.startswith("x-")), raw, max_size=2),
+                "settings": st.dictionaries(
+                    names.filter(lambda name: not name.startswith("x-")), raw, max_size=2
+                ),
             },
         ),
         "resolver": st.fixed_dictionaries(
@@ -488,12 +502,20 @@ def test_what_is_written_is_what_is_loaded(tmp_path_factory, tables):
         loaded = plain(getattr(settings, section))
         for name, value in tables.get(section, {}).items():
             if name == "keys":
-                assert {key: {each: loaded[name][key][each] for each in own} for key, own in value.items()} == value
+                assert {
+                    key: {each: loaded[name][key][each] for each in own} for key, own in value.items()
+                } == value
             else:
                 assert loaded[name] == (str(Path(value)) if name == "state_dir" else value)
 
 
-WRONG = {bool: [1, "true"], int: [True, "1", 1.5], float: [True, "1.0"], str: [True, 1, ["a"]], tuple: ["a", {"a": 1}]}
+WRONG = {
+    bool: [1, "true"],
+    int: [True, "1", 1.5],
+    float: [True, "1.0"],
+    str: [True, 1, ["a"]],
+    tuple: ["a", {"a": 1}],
+}
 LEAVES = [
     (("app", "name"), str),
     (("app", "plugins"), tuple),
@@ -513,7 +535,9 @@ LEAVES = [
 @examples(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.sampled_from(LEAVES), min_size=1, unique=True).flatmap(
-        lambda leaves: st.tuples(*(st.tuples(st.just(path), st.sampled_from(WRONG[kind])) for path, kind in leaves))
+        lambda leaves: st.tuples(
+            *(st.tuples(st.just(path), st.sampled_from(WRONG[kind])) for path, kind in leaves)
+        )
     )
 )
 def test_every_confused_type_is_reported_at_its_path(confused):

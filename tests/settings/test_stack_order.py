@@ -31,7 +31,10 @@ def test_every_form_is_read(written, order):
 @pytest.mark.parametrize(
     ("written", "messages"),
     [
-        ("app:high", [f"resolver.stack_order: 'app:high' is neither a package nor a package with its priority{FORM}"]),
+        (
+            "app:high",
+            [f"resolver.stack_order: 'app:high' is neither a package nor a package with its priority{FORM}"],
+        ),
         ("a,,b", [f"resolver.stack_order: '' is neither a package nor a package with its priority{FORM}"]),
         (
             "a:1.5,b c",
@@ -41,7 +44,10 @@ def test_every_form_is_read(written, order):
             ],
         ),
         ("a:1,a:2", ["resolver.stack_order: 'a' is given twice"]),
-        (["a", 5], [f"resolver.stack_order[1]: 5 is neither a package nor a package with its priority{FORM}"]),
+        (
+            ["a", 5],
+            [f"resolver.stack_order[1]: 5 is neither a package nor a package with its priority{FORM}"],
+        ),
         (
             {"a": True, "b:1": 1},
             [

@@ -171,7 +171,11 @@ REFUSED = [
     (int | None, "5", ["p: expected a whole number, found '5'"]),
     (int | str, 1.5, ["p: expected a whole number or a text, found 1.5"]),
     (Server | None, {"port": 1}, ["p.host: is missing; expected a text"]),
-    (str | Server, {"hots": "h"}, ["p.hots: unknown key (did you mean host?)", "p.host: is missing; expected a text"]),
+    (
+        str | Server,
+        {"hots": "h"},
+        ["p.hots: unknown key (did you mean host?)", "p.host: is missing; expected a text"],
+    ),
     (None, 0, ["p: expected nothing, found 0"]),
     (list[str], "ab", ["p: expected a list, found 'ab'"]),
     (
@@ -184,7 +188,11 @@ REFUSED = [
     (tuple[int, str], "ab", ["p: expected a list, found 'ab'"]),
     (frozenset[str], ["a", "b", "a"], ["p[2]: 'a' is given twice"]),
     (dict[str, int], [["a", 1]], ["p: expected a table, found a list"]),
-    (dict[str, int], {"a": True, 1: 1}, ["p.a: expected a whole number, found true", "p.1: expected a text, found 1"]),
+    (
+        dict[str, int],
+        {"a": True, 1: 1},
+        ["p.a: expected a whole number, found true", "p.1: expected a text, found 1"],
+    ),
     (Server, [], ["p: expected a table, found a list"]),
     (Everything, {"made": 1}, ["p.made: unknown key (there are: hidden, servers, weights)"]),
     (

@@ -61,7 +61,9 @@ class Workshop:
     def __init__(self):
         self.made: list[Thing] = []
 
-    def candidate(self, name, provider, *, needs=(), before: Callable | None = None, thing=Thing, sync=False, **more):
+    def candidate(
+        self, name, provider, *, needs=(), before: Callable | None = None, thing=Thing, sync=False, **more
+    ):
         """A candidate of ``adapter:NAME``; *before*, sync or async, is called by its factory with its number."""
         key = Key.of("adapter", name)
 

@@ -66,7 +66,16 @@ def test_only_what_changed_is_swapped(shop, run):
             with runtime.lease(*LEDGER) as ledger:
                 size = ledger.settings.size
             again = await runtime.apply(new)
-            return planned, before, told, bound(runtime), size, again, runtime.plan(new), runtime.settings.selections()
+            return (
+                planned,
+                before,
+                told,
+                bound(runtime),
+                size,
+                again,
+                runtime.plan(new),
+                runtime.settings.selections(),
+            )
 
     planned, before, told, after, size, again, nothing, selections = run(main())
     assert planned == [
@@ -147,7 +156,14 @@ def test_a_key_that_fails_goes_on_serving_and_is_pending(shop, run):
             broken[0] = False
             again = await runtime.apply(new)
             slot = runtime.status().of(*STORE)
-            return [type(each).__name__ for each in told], pending, planned, again[0].new, slot.pending, bound(runtime)
+            return (
+                [type(each).__name__ for each in told],
+                pending,
+                planned,
+                again[0].new,
+                slot.pending,
+                bound(runtime),
+            )
 
     assert run(main()) == (
         ["SwapReport", "FactoryError"],
@@ -224,7 +240,12 @@ def test_settings_do_not_swap_what_they_do_not_concern(shop, run):
             new = settings(ledger=3)
             planned = [each.key for each in runtime.plan(new)]
             reports = await runtime.apply(new)
-            return planned, [each.key for each in reports], bound(runtime), [each.key for each in runtime.plan()]
+            return (
+                planned,
+                [each.key for each in reports],
+                bound(runtime),
+                [each.key for each in runtime.plan()],
+            )
 
     assert run(main()) == ([LEDGER], [LEDGER], {"store": ("a", 1), "ledger": ("a", 2)}, [STORE])
     assert shop.faults() == []
@@ -277,7 +298,9 @@ def test_a_plan_says_what_an_apply_does(shop, run):
             await use(runtime, STORE, LEDGER)
             told = []
             for new in tried:
-                planned = [(each.key, each.after) for each in runtime.plan(new) if each.key.name in bound(runtime)]
+                planned = [
+                    (each.key, each.after) for each in runtime.plan(new) if each.key.name in bound(runtime)
+                ]
                 reports = await runtime.apply(new)
                 told.append((planned, [(each.key, each.new) for each in reports]))
             return told
@@ -303,7 +326,11 @@ def test_a_plugin_may_come_and_go(shop, run):
         async with shop.runtime(*everything(shop)) as runtime:
             await use(runtime, STORE)
             record = runtime.plug(Extra())
-            there = (record.state, runtime.resolve(*STORE).provider, runtime.resolve("adapter", "new").provider)
+            there = (
+                record.state,
+                runtime.resolve(*STORE).provider,
+                runtime.resolve("adapter", "new").provider,
+            )
             before = bound(runtime)
             await runtime.swap(*STORE)
             gone = runtime.unplug("Extra")
@@ -341,7 +368,10 @@ def test_of_a_plugin_that_is_not_well_formed_nothing_stays(shop, run, what):
             await use(runtime, STORE)
             with pytest.raises(PluginError):
                 runtime.plug(Bad(), "bad")
-            first = (runtime.resolve(*STORE).provider, [each.name for each in runtime.hooks.plugins if each.name == "bad"])
+            first = (
+                runtime.resolve(*STORE).provider,
+                [each.name for each in runtime.hooks.plugins if each.name == "bad"],
+            )
 
             class Good:
                 @hookimpl
@@ -460,7 +490,9 @@ def test_a_better_one_is_swapped_to_by_itself_where_that_is_wanted(shop, run):
             runtime.register(*candidates)
             await use(runtime, STORE, LEDGER, IDLE)
             async with runtime.use(*IDLE):
-                runtime.register(*(shop.candidate(name, "a", version="2") for name in ("store", "ledger", "idle")))
+                runtime.register(
+                    *(shop.candidate(name, "a", version="2") for name in ("store", "ledger", "idle"))
+                )
                 await asyncio.sleep(1)
                 in_use = bound(runtime), runtime.status().of(*IDLE).pending
             await asyncio.sleep(1)
@@ -486,7 +518,13 @@ def test_a_storm_of_better_ones_ends_at_the_best(shop, run):
             waiting = runtime.status().of(*STORE)
             await asyncio.sleep(120)
             slot = runtime.status().of(*STORE)
-            return waiting.bound.provider, bool(waiting.pending), slot.bound.provider, slot.pending, slot.swaps
+            return (
+                waiting.bound.provider,
+                bool(waiting.pending),
+                slot.bound.provider,
+                slot.pending,
+                slot.swaps,
+            )
 
     assert run(main()) == ("p3", True, "p39", "", 4)
     assert shop.faults() == []

@@ -152,7 +152,10 @@ def _frames(error):
 
 def test_an_exception_in_the_block_closes_the_runtime(shop):
     """It is passed on as it is, and everything was closed first."""
-    with pytest.raises(ValueError, match="^mine$"), shop.runtime(shop.candidate("store", "a")).blocking as blocking:
+    with (
+        pytest.raises(ValueError, match="^mine$"),
+        shop.runtime(shop.candidate("store", "a")).blocking as blocking,
+    ):
         with blocking.use(*STORE):
             raise ValueError("mine")
     assert blocking.closed.clean
@@ -165,7 +168,10 @@ def test_a_runtime_that_cannot_start_is_said_by_the_with(shop):
     with runtime.blocking as blocking:
         with blocking.use(*STORE):
             pass
-        with pytest.raises(RuntimeClosing, match="the runtime is running\n  a runtime lives once"), runtime.blocking:
+        with (
+            pytest.raises(RuntimeClosing, match="the runtime is running\n  a runtime lives once"),
+            runtime.blocking,
+        ):
             pass
         with blocking.use(*STORE) as thing:
             assert thing.use() == "a"
@@ -304,7 +310,9 @@ def test_on_the_loop_itself_it_would_wait_for_itself(shop):
                 lambda: blocking.apply({}),
                 lambda: blocking.pin(*STORE),
             ):
-                with pytest.raises(WrongThread, match="wait for itself\n  await the runtime's method instead"):
+                with pytest.raises(
+                    WrongThread, match="wait for itself\n  await the runtime's method instead"
+                ):
                     call()
                 told.append(1)
             with blocking.lease(*STORE) as thing:
@@ -319,7 +327,9 @@ def test_use_waits_at_the_gate_of_a_swap_that_cannot_overlap(shop):
 
     async def main():
         keys = {"adapter:store": {"mode": "exclusive"}}
-        async with shop.runtime(shop.candidate("store", "a"), settings={"lifecycle": {"keys": keys}}) as runtime:
+        async with shop.runtime(
+            shop.candidate("store", "a"), settings={"lifecycle": {"keys": keys}}
+        ) as runtime:
             await runtime.swap(*STORE)
             over, told = threading.Event(), []
 
@@ -365,7 +375,9 @@ def test_a_failed_transaction_is_raised_at_the_end_of_the_block(shop):
 def test_uses_that_fail_count(shop):
     """A body that raises in a thread counts against what it used, as anywhere."""
     settings = {"lifecycle": {"probation": 100.0, "probe_interval": 50.0}}
-    with shop.runtime(shop.candidate("store", "a"), shop.candidate("store", "b"), settings=settings).blocking as blocking:
+    with shop.runtime(
+        shop.candidate("store", "a"), shop.candidate("store", "b"), settings=settings
+    ).blocking as blocking:
         blocking.swap(*STORE, "a")
         blocking.swap(*STORE, "b")
         for _ in range(5):
@@ -450,7 +462,9 @@ def test_a_file_of_settings_and_a_script_of_six_lines(tmp_path):
 
 def test_a_bad_swap_is_rolled_back_for_a_script_too(shop):
     """The errors of the one are the errors of the other."""
-    with shop.runtime(shop.candidate("store", "a"), shop.candidate("store", "b", health=iter_of(True, False))).blocking as blocking:
+    with shop.runtime(
+        shop.candidate("store", "a"), shop.candidate("store", "b", health=iter_of(True, False))
+    ).blocking as blocking:
         blocking.swap(*STORE, "a")
         with pytest.raises(RolledBack) as told:
             blocking.swap(*STORE, "b")
@@ -462,5 +476,3 @@ def iter_of(*answers):
     """A health check that gives these answers, one after another."""
     left = list(answers)
     return lambda _: left.pop(0)
-
-

@@ -122,7 +122,9 @@ def test_a_seventh_domain_and_another_adapter(project, run):
             seen.append(str(error.value).splitlines()[0])
             decision = runtime.explain("report", "monday")
             seen.append([(row.candidate.provider, row.standing) for row in decision.rows])
-            (project / "oneiric.toml").write_text(SETTINGS.replace("bold", "brave").replace('"text"', '"html"'))
+            (project / "oneiric.toml").write_text(
+                SETTINGS.replace("bold", "brave").replace('"text"', '"html"')
+            )
             runtime.unpin("report", "monday")
             (changed,) = await runtime.apply(str(project / "oneiric.toml"))
             with runtime.lease("report", "monday") as report:
@@ -146,7 +148,7 @@ def test_a_seventh_domain_and_another_adapter(project, run):
 def test_its_section_is_checked_like_any_other(project):
     """A typo in the new domain's section is an error with its line, and the nearest right name."""
     file = project / "oneiric.toml"
-    file.write_text(SETTINGS.replace("title = \"Sales\"", "titel = \"Sales\""))
+    file.write_text(SETTINGS.replace('title = "Sales"', 'titel = "Sales"'))
     with pytest.raises(SettingsError) as error:
         assemble(file, environment=False)
     assert "did you mean title?" in str(error.value)
@@ -249,7 +251,9 @@ def test_its_settings_are_checked(run):
     """What does not fit is said with the path into the file; without a table it gets the defaults."""
     Beating.log = []
     with pytest.raises(OneiricError, match=r"plugins\.settings\.Beating"):
-        assemble({"plugins": {"settings": {"Beating": {"second": 1.0}}}}, plugins=[Beating], environment=False)
+        assemble(
+            {"plugins": {"settings": {"Beating": {"second": 1.0}}}}, plugins=[Beating], environment=False
+        )
     runtime = assemble({}, plugins=[Beating], environment=False)
     assert Beating.log == [("made", "Beating", 1.0)]
     asyncio.run(runtime.close())
@@ -288,7 +292,10 @@ def test_a_host_that_is_not_started_says_so():
             async def work():
                 pass
 
-            for call in (lambda: context.host.use("adapter", "cache"), lambda: context.host.spawn(work(), name="w")):
+            for call in (
+                lambda: context.host.use("adapter", "cache"),
+                lambda: context.host.spawn(work(), name="w"),
+            ):
                 try:
                     call()
                 except RuntimeClosing as error:

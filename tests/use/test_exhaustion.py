@@ -196,7 +196,8 @@ def test_no_memory_in_a_factory_is_an_error_of_that_swap(shop, run):
 
     told, new = run(main())
     assert told == [
-        [f"adapter:store: {each} did not come up at step create: MemoryError", "  still serving: a"] for each in "bc"
+        [f"adapter:store: {each} did not come up at step create: MemoryError", "  still serving: a"]
+        for each in "bc"
     ]
     assert new == "c"
     assert shop.faults() == []
@@ -208,7 +209,10 @@ def test_after_eight_that_hang_it_fails_fast_until_they_come_back(shop, run):
 
     async def main():
         settings = {"lifecycle": {"create_timeout": 1.0}}
-        hangs = [shop.candidate(f"h{number}", "hangs", before=lambda _: leave.wait(), sync=True) for number in range(9)]
+        hangs = [
+            shop.candidate(f"h{number}", "hangs", before=lambda _: leave.wait(), sync=True)
+            for number in range(9)
+        ]
         well = shop.candidate("store", "sync", sync=True), shop.candidate("store", "async")
         closing = shop.candidate("other", "sync", sync=True)
         async with shop.runtime(*hangs, *well, closing, settings=settings) as runtime:
@@ -250,10 +254,15 @@ def test_what_is_well_can_be_closed_while_others_hang(shop, run):
             return ClosedInAThread(log)
 
         settings = {"lifecycle": {"create_timeout": 1.0}}
-        hangs = [shop.candidate(f"h{number}", "hangs", before=lambda _: leave.wait(), sync=True) for number in range(8)]
+        hangs = [
+            shop.candidate(f"h{number}", "hangs", before=lambda _: leave.wait(), sync=True)
+            for number in range(8)
+        ]
         async with shop.runtime(*hangs, Candidate(Key(*STORE), "a", make), settings=settings) as runtime:
             await runtime.swap(*STORE)
-            await asyncio.gather(*(runtime.swap("adapter", f"h{number}") for number in range(8)), return_exceptions=True)
+            await asyncio.gather(
+                *(runtime.swap("adapter", f"h{number}") for number in range(8)), return_exceptions=True
+            )
             report = await runtime.swap(*STORE, reload=True)
             end = await report.retired()
             hung = len(runtime.status().threads)
@@ -300,7 +309,11 @@ def test_threads_that_never_return_do_not_keep_the_process(tmp_path):
     )
     assert (code, errors) == (0, "")
     assert out[:2] == ["ActivationTimeout", "HealthRejected"]
-    assert out[2:-1] == ["thread adapter:factory#1", "thread close-adapter:close#1", "thread probe-adapter:probe#1"]
+    assert out[2:-1] == [
+        "thread adapter:factory#1",
+        "thread close-adapter:close#1",
+        "thread probe-adapter:probe#1",
+    ]
     assert out[-1] == "over"
     assert took < 20
 

@@ -92,7 +92,9 @@ def test_before_the_start_there_is_nothing_to_lease(shop):
     """A runtime that was not entered says how it is entered."""
     runtime = shop.runtime(store(shop))
     for way in (runtime.use, runtime.lease, runtime.handle):
-        with pytest.raises(RuntimeClosing, match=r"the runtime is new, not running\n  async with runtime: ..."):
+        with pytest.raises(
+            RuntimeClosing, match=r"the runtime is new, not running\n  async with runtime: ..."
+        ):
             way(*CACHE)
 
 
@@ -459,7 +461,9 @@ def test_who_goes_away_takes_nobody_with_him_who_swaps_to_the_same(shop, run, tu
     """The only caller of a swap is cancelled; who asks for the same swap while that ends gets it."""
 
     async def main():
-        async with shop.runtime(store(shop, "a"), store(shop, "b", before=lambda _: asyncio.sleep(0))) as runtime:
+        async with shop.runtime(
+            store(shop, "a"), store(shop, "b", before=lambda _: asyncio.sleep(0))
+        ) as runtime:
             await runtime.swap(*CACHE, "a")
             first = asyncio.create_task(runtime.swap(*CACHE, "b"))
             for _ in range(turns):

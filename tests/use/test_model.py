@@ -113,8 +113,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule(provider=PROVIDERS)
     def choose(self, provider):
-        self.run(self.in_the_loop(lambda: self.runtime.pin(*BASE, provider)))
-        self.pin = provider
+        try:
+            self.run(self.in_the_loop(lambda: self.runtime.pin(*BASE, provider)))
+        except ResolutionError:
+            assert provider not in self.registered
+        else:
+            self.pin = provider
 
     @rule()
     def choose_no_more(self):

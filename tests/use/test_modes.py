@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 
 import attrs
 import pytest
@@ -78,7 +79,15 @@ def test_the_old_one_is_closed_before_the_new_one_is_made(shop, diary, run):
             report = await swapping
             end = await report.retired()
             answers = await asyncio.gather(*users)
-            return answers, report.outcome, report.old, report.new, round(report.gap_ms), end.ending, list(diary.lines)
+            return (
+                answers,
+                report.outcome,
+                report.old,
+                report.new,
+                round(report.gap_ms),
+                end.ending,
+                list(diary.lines),
+            )
 
     assert run(main()) == (
         ["b", "b", "b"],
@@ -229,13 +238,22 @@ def test_if_the_new_one_fails_the_old_candidate_serves_again(shop, diary, run):
     """It is built anew, users at the gate get it, and the error says that it was rolled back."""
 
     async def main():
-        async with shop.runtime(exclusive(shop, diary, "a"), exclusive(shop, diary, "b", before=fails())) as runtime:
+        async with shop.runtime(
+            exclusive(shop, diary, "a"), exclusive(shop, diary, "b", before=fails())
+        ) as runtime:
             await runtime.swap(*KEY, "a")
             with pytest.raises(RolledBack) as error:
                 await runtime.swap(*KEY, "b")
             async with runtime.use(*KEY) as thing:
                 slot = runtime.status().of(*KEY)
-                return str(error.value), thing.use(), list(diary.lines), slot.bound.number, slot.rollbacks, slot.phase
+                return (
+                    str(error.value),
+                    thing.use(),
+                    list(diary.lines),
+                    slot.bound.number,
+                    slot.rollbacks,
+                    slot.phase,
+                )
 
     assert run(main()) == (
         "adapter:port: b was rolled back: OSError: taken 1\n  still serving: a",
@@ -265,7 +283,9 @@ def test_it_may_fail_at_any_step(shop, diary, run, way):
         answers = {"startup": [False] * 9, "confirm": [True, False]}.get(way, [True] * 9)
         b = exclusive(shop, diary, "b", health=lambda _: answers.pop(0))
         settings = {"lifecycle": {"startup_timeout": 2.0}}
-        async with shop.runtime(exclusive(shop, diary, "a"), b, settings=settings, plugins=[Judges()]) as runtime:
+        async with shop.runtime(
+            exclusive(shop, diary, "a"), b, settings=settings, plugins=[Judges()]
+        ) as runtime:
             await runtime.swap(*KEY, "a")
             with pytest.raises(RolledBack) as error:
                 await runtime.swap(*KEY, "b")
@@ -358,7 +378,9 @@ def test_cancelled_at_any_moment_the_gate_opens_again(shop, run):
 
         async def main():
             slow = exclusive(shop, diary, "b", before=lambda _: asyncio.sleep(0))
-            async with shop.runtime(exclusive(shop, diary, "a", before=lambda _: asyncio.sleep(0)), slow) as runtime:
+            async with shop.runtime(
+                exclusive(shop, diary, "a", before=lambda _: asyncio.sleep(0)), slow
+            ) as runtime:
                 await runtime.swap(*KEY, "a")
                 swapping = asyncio.create_task(runtime.swap(*KEY, "b"))
                 for _ in range(turns):
@@ -429,6 +451,7 @@ def test_the_runtime_may_close_in_the_middle(shop, diary, run, turns):
             return report.left, report.clean, well
 
     assert run(main()) == ((), True, [True, True])
+    assert diary.lines.count("open a") == 1
     assert shop.faults() == []
 
 
@@ -453,6 +476,51 @@ def test_it_closes_a_warm_spare_too(shop, diary, run):
     assert shop.faults() == []
 
 
+def test_a_spare_that_is_gone_is_not_gone_back_to(shop, diary, run):
+    """After a swap that could not overlap, and failed, the way back leads to a new instance, not to a closed one."""
+
+    async def main():
+        settings = {"lifecycle": {"probation": 50.0}}
+        overlaps = [shop.candidate("port", each, thing=diary.thing()) for each in ("a", "b")]
+        async with shop.runtime(
+            *overlaps, exclusive(shop, diary, "c", before=fails()), settings=settings
+        ) as runtime:
+            await runtime.swap(*KEY, "a")
+            await runtime.swap(*KEY, "b")
+            with pytest.raises(RolledBack):
+                await runtime.swap(*KEY, "c")
+            phase = runtime.status().of(*KEY).phase
+            report = await runtime.rollback(*KEY)
+            with runtime.lease(*KEY) as thing:
+                return phase, report.new, thing.use(), thing.closed, len(shop.of("a"))
+
+    assert run(main()) == ("ready", "a", "a", 0, 2)
+    assert shop.faults() == []
+
+
+def test_what_served_before_is_not_judged_again(shop, diary, run):
+    """A freeze of all changes does not keep what served from coming back: the choice is between it and nothing."""
+    frozen = []
+
+    class Freeze:
+        @hookimpl
+        def oneiric_check_swap(self):
+            return [Objection("no changes before Christmas")] if frozen else None
+
+    async def main():
+        both = exclusive(shop, diary, "a"), exclusive(shop, diary, "b")
+        async with shop.runtime(*both, plugins=[Freeze()]) as runtime:
+            await runtime.swap(*KEY, "a")
+            frozen.append(True)
+            with pytest.raises(RolledBack) as error:
+                await runtime.swap(*KEY, "b")
+            with runtime.lease(*KEY) as thing:
+                return error.value.serving, thing.use()
+
+    assert run(main()) == ("a", "a")
+    assert shop.faults() == []
+
+
 def test_what_was_built_from_it_is_built_anew(shop, diary, run):
     """A dependent cannot let go before there is a new one; it is named as a holder, and rebuilt on the new one."""
 
@@ -469,7 +537,12 @@ def test_what_was_built_from_it_is_built_anew(shop, diary, run):
             for _ in range(100):
                 await asyncio.sleep(0)
             async with runtime.use("adapter", "top") as thing:
-                return first, thing.needs["port"].provider, end.holders, runtime.status().of("adapter", "top").swaps
+                return (
+                    first,
+                    thing.needs["port"].provider,
+                    end.holders,
+                    runtime.status().of("adapter", "top").swaps,
+                )
 
     assert run(main()) == ("a", "b", ("adapter:top, which was built from it",), 1)
     assert shop.faults() == []
@@ -551,7 +624,9 @@ def test_in_place_the_instance_itself_goes_over(shop, run, form):
 
             return later()
 
-    thing = {"async": reconfigured(shop, lambda *_: None), "sync": Sync, "returns an awaitable": Awaitable}[form]
+    thing = {"async": reconfigured(shop, lambda *_: None), "sync": Sync, "returns an awaitable": Awaitable}[
+        form
+    ]
 
     async def main():
         async with shop.runtime(in_place(shop, thing), settings=table(1)) as runtime:
@@ -559,7 +634,14 @@ def test_in_place_the_instance_itself_goes_over(shop, run, form):
                 (report,) = await runtime.apply(table(2))
                 again = await runtime.apply(table(2))
                 slot = runtime.status().of(*KEY)
-                return report.outcome, again, mine.settings.number, slot.bound.number, slot.swaps, await report.retired()
+                return (
+                    report.outcome,
+                    again,
+                    mine.settings.number,
+                    slot.bound.number,
+                    slot.swaps,
+                    await report.retired(),
+                )
 
     assert run(main()) == ("reconfigured", [], 2, 1, 1, None)
     assert len(shop.made) == 1
@@ -578,7 +660,9 @@ def test_if_that_fails_it_goes_back(shop, run):
     """The old settings are given again, and the error says that it was rolled back."""
 
     async def main():
-        async with shop.runtime(in_place(shop, reconfigured(shop, raises_at(2))), settings=table(1)) as runtime:
+        async with shop.runtime(
+            in_place(shop, reconfigured(shop, raises_at(2))), settings=table(1)
+        ) as runtime:
             await runtime.swap(*KEY)
             (error,) = await runtime.apply(table(2))
             async with runtime.use(*KEY) as thing:
@@ -604,7 +688,9 @@ def test_if_it_is_not_well_with_the_new_settings_it_goes_back(shop, run):
         thing.well = settings.number != 2
 
     async def main():
-        async with shop.runtime(in_place(shop, reconfigured(shop, sick_at_two)), settings=table(1)) as runtime:
+        async with shop.runtime(
+            in_place(shop, reconfigured(shop, sick_at_two)), settings=table(1)
+        ) as runtime:
             await runtime.swap(*KEY)
             (error,) = await runtime.apply(table(2))
             async with runtime.use(*KEY) as thing:
@@ -618,7 +704,9 @@ def test_if_going_back_fails_too_it_is_built_anew(shop, run):
     """What is in no known state does not serve: the candidate is built again, with the settings from before."""
 
     async def main():
-        async with shop.runtime(in_place(shop, reconfigured(shop, raises_at(1, 2))), settings=table(1)) as runtime:
+        async with shop.runtime(
+            in_place(shop, reconfigured(shop, raises_at(1, 2))), settings=table(1)
+        ) as runtime:
             await runtime.swap(*KEY)
             (error,) = await runtime.apply(table(2))
             async with runtime.use(*KEY) as thing:
@@ -644,6 +732,7 @@ def test_a_reconfigure_that_hangs_is_ended_and_taken_back(shop, run):
             try:
                 await asyncio.sleep(1000)
             finally:
+                await asyncio.sleep(1)
                 thing.seen = (*thing.seen, "ended")
 
     async def main():
@@ -656,7 +745,46 @@ def test_a_reconfigure_that_hangs_is_ended_and_taken_back(shop, run):
             async with runtime.use(*KEY) as thing:
                 return type(error), error.reason, took, thing.seen, thing.settings.number
 
-    assert run(main()) == (RolledBack, "reconfigure took longer than 4 s", 4.0, (2, "ended", 1), 1)
+    assert run(main()) == (RolledBack, "reconfigure took longer than 4 s", 5.0, (2, "ended", 1), 1)
+    assert shop.faults() == []
+
+
+def test_a_reconfigure_that_hangs_in_a_thread_is_given_up_with_its_instance(shop, run):
+    """Nobody can end it, so what it works on does not serve any more: it is built anew, and closed when it comes back."""
+    leave = threading.Event()
+
+    class Hangs(shop.thing):
+        def reconfigure(self, settings):
+            leave.wait()
+            self.settings = settings
+
+    async def main():
+        limits = {"create_timeout": 4.0}
+        async with shop.runtime(in_place(shop, Hangs), settings=table(1, lifecycle=limits)) as runtime:
+            await runtime.swap(*KEY)
+            (error,) = await runtime.apply(table(2, lifecycle=limits))
+            with runtime.lease(*KEY) as thing:
+                seen = (
+                    type(error),
+                    thing.settings.number,
+                    [each.closed for each in shop.made],
+                    thing is shop.made[1],
+                )
+            leave.set()
+            while runtime.status().threads:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(1)
+            return *seen, [each.closed for each in shop.made], str(error).splitlines()[0]
+
+    assert run(main()) == (
+        RolledBack,
+        1,
+        [0, 0],
+        True,
+        [1, 0],
+        "adapter:port: a was rolled back: reconfigure took longer than 4 s; "
+        "and going back to the settings before failed: reconfigure does not end",
+    )
     assert shop.faults() == []
 
 
@@ -729,7 +857,9 @@ def test_in_place_without_the_method_is_said(shop, run):
     assert shop.faults() == []
 
 
-@pytest.mark.parametrize(("mode", "lines"), [("overlap", ["open a", "open b", "close a"]), ("exclusive", None)])
+@pytest.mark.parametrize(
+    ("mode", "lines"), [("overlap", ["open a", "open b", "close a"]), ("exclusive", None)]
+)
 def test_the_settings_of_the_key_have_the_last_word(shop, diary, run, mode, lines):
     """``[lifecycle.keys]`` names the mode, whatever the candidates ask for."""
 

@@ -79,7 +79,9 @@ def test_threads_lease_while_the_loop_swaps(shop, hasty):
                         raise AssertionError("closed while leased")
 
             async def swap():
-                reports = [await runtime.swap(*STORE, reload=True, provider="ab"[turn % 2]) for turn in range(150)]
+                reports = [
+                    await runtime.swap(*STORE, reload=True, provider="ab"[turn % 2]) for turn in range(150)
+                ]
                 for report in reports:
                     end = await report.retired()
                     assert end is None or (end.ending, end.forced) == ("closed", 0)
@@ -122,7 +124,7 @@ def test_threads_see_a_transaction_whole(shop, hasty):
             def generation(thing):
                 return numbers[id(thing)]
 
-            made = {name: 0 for name in names}
+            made = dict.fromkeys(names, 0)
             original = shop.made
 
             class Numbering(list):
@@ -195,7 +197,12 @@ def test_registering_from_threads_while_the_loop_swaps(shop, hasty):
                     break
                 await asyncio.sleep(0.01)
             slot = runtime.status().of(*STORE)
-            return errors, sum(rounds) > 0, slot.bound.provider == runtime.resolve(*STORE).provider, slot.pending
+            return (
+                errors,
+                sum(rounds) > 0,
+                slot.bound.provider == runtime.resolve(*STORE).provider,
+                slot.pending,
+            )
 
     assert asyncio.run(main()) == ([], True, True, "")
     assert shop.faults() == []
@@ -236,7 +243,11 @@ def test_what_belongs_on_the_loop_says_so_in_other_threads(shop):
             with lease:
                 for name, call in calls.items():
                     error = await in_thread(call)
-                    told[name] = (type(error), name in str(error).splitlines()[0], len(str(error).splitlines()))
+                    told[name] = (
+                        type(error),
+                        name in str(error).splitlines()[0],
+                        len(str(error).splitlines()),
+                    )
             slot = runtime.status().of(*STORE)
             return told, slot.bound.number, runtime.status().state, runtime.hooks.plugin("Declares").state
 
@@ -330,7 +341,10 @@ def test_what_is_for_any_thread_works_in_any_thread(shop):
 
             def all_of_them():
                 told = [runtime.register(better).keys == {Key(*STORE)}, runtime.resolve(*STORE).provider]
-                told += [runtime.explain(*STORE).winner.provider, runtime.what_if(pins={}).resolve(*STORE).provider]
+                told += [
+                    runtime.explain(*STORE).winner.provider,
+                    runtime.what_if(pins={}).resolve(*STORE).provider,
+                ]
                 told += [(each.key, each.before, each.after) for each in runtime.plan()]
                 told += [runtime.status().of(*STORE).bound.provider]
                 with runtime.lease(*STORE) as one, runtime.handle(*STORE)() as other:
@@ -422,4 +436,127 @@ def test_after_the_end_everything_can_still_be_looked_at(shop):
     assert (runtime.status().state, runtime.status().of(*STORE).phase) == ("closed", "closed")
     with pytest.raises(RuntimeClosing, match="the runtime is closed"):
         asyncio.run(runtime.swap(*STORE))
+    assert shop.faults() == []
+
+
+# --- every interleaving -----------------------------------------------------------------------------------------------
+
+
+class Between:
+    """Does something between two instructions of a function: the *number*-th and the one before.
+
+    Python's own tracing makes every moment at which another thread could run a moment at which something does.
+    """
+
+    def __init__(self, codes, number, act):
+        self.codes, self.number, self.act = codes, number, act
+        self.seen = 0
+        self.acted = False
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self.called)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(self.before)
+
+    def called(self, frame, event, argument):
+        if frame.f_code not in self.codes:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return self.stepped
+
+    def stepped(self, frame, event, argument):
+        if event == "opcode":
+            self.seen += 1
+            if self.seen == self.number:
+                self.acted = True
+                sys.settrace(None)
+                self.act()
+                sys.settrace(self.called)
+        return self.stepped
+
+
+@pytest.mark.parametrize("kind", ["lease", "traced lease"])
+def test_a_swap_between_any_two_instructions_of_a_lease(shop, kind):
+    """A thread is stopped inside entering, and inside giving back, while the loop swaps and retires: it gets what is open."""
+    from oneiric.activation import Lease, TracedLease
+
+    codes = {Lease.__enter__.__code__, Lease.__exit__.__code__}
+    if kind == "traced lease":
+        codes |= {TracedLease.__enter__.__code__, TracedLease.__exit__.__code__}
+
+    async def main():
+        asyncio.get_running_loop().set_debug(kind == "traced lease")
+        async with shop.runtime(shop.candidate("store", "a"), shop.candidate("store", "b")) as runtime:
+            await runtime.swap(*STORE, "a")
+            handle, blocking = runtime.handle(*STORE), runtime.blocking
+
+            async def swap_and_let_it_end():
+                await runtime.swap(*STORE, reload=True)
+                for _ in range(20):
+                    await asyncio.sleep(0)
+
+            def lease(number):
+                with (
+                    Between(codes, number, lambda: blocking.run(swap_and_let_it_end())) as between,
+                    handle() as thing,
+                ):
+                    closed = thing.closed
+                    thing.use()
+                return between.acted, closed
+
+            number, told = 0, []
+            while not told or told[-1][0]:
+                number += 1
+                told.append(await in_thread(lambda number=number: lease(number)))
+                await swap_and_let_it_end()
+            slot = runtime.status().of(*STORE)
+            return number, {closed for _, closed in told}, slot.bound.leases, slot.others
+
+    number, closed, leases, others = asyncio.run(main())
+    assert number > 40
+    assert (closed, leases, others) == ({0}, 0, ())
+    assert shop.faults() == []
+
+
+def test_a_reader_between_any_two_instructions_of_a_commit(shop, run):
+    """Whoever reads two keys while they change together sees both old or both new, and never the old one again."""
+    from oneiric.swap.swapper import Swapper
+
+    async def main():
+        candidates = [shop.candidate(name, each) for name in ("store", "ledger") for each in ("old", "new")]
+        async with shop.runtime(*candidates) as runtime:
+            handles = runtime.handle(*STORE), runtime.handle(*LEDGER)
+
+            async def change(provider):
+                async with runtime.transaction() as changes:
+                    changes.swap(*STORE, provider)
+                    changes.swap(*LEDGER, provider)
+
+            number, acted, seen = 0, True, set()
+            while acted:
+                number += 1
+                await change("old")
+                views = []
+
+                def read():
+                    for one, other in (handles, handles[::-1]):
+                        with one() as first:
+                            view = [first.provider, first.closed]
+                        with other() as second:
+                            views.append((*view, second.provider, second.closed))
+
+                between = Between({Swapper._switch.__code__}, number, read)
+                with between:
+                    await change("new")
+                acted = between.acted
+                seen.add(tuple(views))
+            return number, seen
+
+    number, seen = run(main())
+    old, new = ("old", 0, "old", 0), ("new", 0, "new", 0)
+    assert number > 40
+    assert seen == {(old, old), (new, new), ()}
     assert shop.faults() == []

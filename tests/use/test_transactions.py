@@ -126,7 +126,9 @@ class Judges:
 
     @hookimpl
     def oneiric_check_swap(self, new):
-        return [Objection("not today")] if (self.when, new.candidate.provider) == ("before", "b-new") else None
+        return (
+            [Objection("not today")] if (self.when, new.candidate.provider) == ("before", "b-new") else None
+        )
 
     @hookimpl
     def oneiric_check_bound(self, new):
@@ -139,7 +141,12 @@ def answers(*given):
 
 
 FAILURES = {
-    "factory": ({"before": fail}, None, FactoryError, "adapter:b: b-new did not come up at step create: OSError: no route"),
+    "factory": (
+        {"before": fail},
+        None,
+        FactoryError,
+        "adapter:b: b-new did not come up at step create: OSError: no route",
+    ),
     "startup": (
         {"health": lambda _: False},
         None,
@@ -223,7 +230,11 @@ def test_a_member_is_built_from_the_new_ones_of_the_same_transaction(shop, run, 
     async def main():
         candidates = [
             shop.candidate(name, f"{name}-{age}", needs=needs)
-            for name, needs in {"a": [Need(B)], "b": [Need(C), Need(C, name="late", on_change="handle")], "c": []}.items()
+            for name, needs in {
+                "a": [Need(B)],
+                "b": [Need(C), Need(C, name="late", on_change="handle")],
+                "c": [],
+            }.items()
             for age in ("old", "new")
         ]
         async with shop.runtime(*candidates) as runtime:
@@ -331,7 +342,10 @@ def test_in_a_circle_who_can_do_without_goes_first(shop, run, first):
                 changes.swap(*A)
                 changes.swap(*B)
             with runtime.lease(*A) as a, runtime.lease(*B) as b:
-                return {"a": a.needs["b"], "b": b.needs["a"]}[first], {"a": b.needs["a"] is a, "b": a.needs["b"] is b}[first]
+                return {"a": a.needs["b"], "b": b.needs["a"]}[first], {
+                    "a": b.needs["a"] is a,
+                    "b": a.needs["b"] is b,
+                }[first]
 
     assert run(main()) == (None, True)
     assert shop.faults() == []
@@ -350,7 +364,11 @@ def test_what_cannot_overlap_cannot_take_part(shop, run):
                 async with runtime.transaction() as changes:
                     changes.swap(*A, "a-new")
                     changes.swap(*B, "b-old")
-            return [each.outcome for each in first.reports], str(error.value).splitlines(), what_serves(runtime, A, B)
+            return (
+                [each.outcome for each in first.reports],
+                str(error.value).splitlines(),
+                what_serves(runtime, A, B),
+            )
 
     assert run(main()) == (
         ["activated", "activated"],
@@ -415,7 +433,11 @@ def test_opposite_orders_never_wait_for_each_other(shop, run):
             ended = await asyncio.gather(*work)
             await settle(runtime)
             await asyncio.sleep(120)
-            return set(ended), [slot.phase for slot in runtime.status().slots], [slot.others for slot in runtime.status().slots]
+            return (
+                set(ended),
+                [slot.phase for slot in runtime.status().slots],
+                [slot.others for slot in runtime.status().slots],
+            )
 
     ended, phases, others = run(main())
     assert ended <= {"changed", "swapped", "Busy"}
@@ -457,7 +479,11 @@ def test_the_caller_may_go_away_at_any_moment(shop, run):
                     look()
                 await asyncio.wait({caller})
                 await asyncio.sleep(1)
-                held = [(slot.bound.leases, slot.others, slot.phase) for slot in runtime.status().slots if slot.bound]
+                held = [
+                    (slot.bound.leases, slot.others, slot.phase)
+                    for slot in runtime.status().slots
+                    if slot.bound
+                ]
                 async with runtime.transaction() as changes:  # nothing is locked
                     changes.swap(*A, "a-new", reload=True)
                     changes.swap(*B, "b-old", reload=True)
