@@ -92,9 +92,8 @@ def calibrate(sample: Sample, seconds: float) -> int:
     while True:
         took = sample(number)
         if seconds / 4 <= took < 1.0:
-            took = min(
-                took, sample(number), sample(number)
-            )  # a disturbed one would make all that follow too short
+            # One that was disturbed would make all that follow too short.
+            took = min(took, sample(number), sample(number))
         if took >= seconds / 4:
             return max(1, round(number * seconds / took))
         number *= 4 if took < seconds / 16 else 2

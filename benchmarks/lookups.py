@@ -41,15 +41,15 @@ def some(keys: int) -> list[tuple[str, str]]:
 
 
 def resolve(pace: Pace) -> Iterator[Line]:
-    """The winner of a key by domain and name, warm; keys in a random order.  Plain: a hit in a dict of the same keys and winners.
-    Flat: the ratios of the largest and of the smallest number, divided.
+    """The winner of a key by domain and name, warm; keys in a random order.  Plain: a hit in a dict of the same keys
+    and winners.  Flat: the ratios of the largest and of the smallest number, divided.
     """
     found = {}
     for keys, candidates in ((10, 1), (1000, 1), (100_000, 1), (1000, 100)):
         looked_up = some(keys)
         ours = snapshot(keys, candidates)
         # The same objects: to find one is to touch it, and they lie as far apart as they were made.
-        plain = {key: ours.resolve(*key) for key in ours.keys()}  # noqa: SIM118 - a method of snapshots
+        plain = {key: ours.resolve(*key) for key in ours.keys()}
         others, absent = peers.asked(peers.lookups(looked_up) if (keys, candidates) == (1000, 1) else {})
         per = len(looked_up)
         times = race(
@@ -157,8 +157,8 @@ def resolve_first(pace: Pace) -> Iterator[Line]:
 
 
 def explain(pace: Pace) -> Iterator[Line]:
-    """The decision about a key of 10 candidates that has just changed: a row for each, its sentence made when it is
-    read.
+    """The decision about a key of 10 candidates that has just changed; its rows are made when they are looked at, and
+    their sentences when they are read.
     """
     runtime = assemble({}, environment=False)
     key = Key(_DOMAIN, "cache")

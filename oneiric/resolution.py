@@ -228,25 +228,30 @@ class Ruling:
         return decision
 
     def _decide(self) -> Decision:
-        answer, winner = self.answer, self.winner
-        rows = self._rows()
-        because: object = ""
-        error = None
-        if winner is None:
-            error = self._error(rows)
-        else:
-            assert answer is not None
-            because = answer.because
-            if self.passed_over is not None:
-                because = _PassedOver(self.passed_over, because)
-        decision = Decision(
-            self.request, winner, because, rows, self.view.revision, error, self.by, self.faults
-        )
-        if error is not None and error.decision is None:
+        if self.winner is not None:
+            return Decision(
+                self.request,
+                self.winner,
+                self.because,
+                self.rows,
+                self.view.revision,
+                by=self.by,
+                faults=self.faults,
+            )
+        rows = self.rows()
+        error = self._error(rows)
+        decision = Decision(self.request, None, "", rows, self.view.revision, error, self.by, self.faults)
+        if error.decision is None:
             error.decision = decision
         return decision
 
-    def _rows(self) -> tuple[Row, ...]:
+    @property
+    def because(self) -> object:
+        """The sentence about the winner."""
+        because: object = "" if self.answer is None else self.answer.because
+        return because if self.passed_over is None else _PassedOver(self.passed_over, because)
+
+    def rows(self) -> tuple[Row, ...]:
         """A row for each candidate: the winner, the others as the strategy has them, those left out."""
         answer, view, winner = self.answer, self.view, self.winner
         source, get = view.source, view.sources.get

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import attrs
 
 from .errors import PluginError
-from .keys import Key, check_name
+from .keys import NAME, Key, check_name
 
 Mode = Literal["overlap", "exclusive", "in_place"]
 AutoSwap = Literal["off", "on_idle", "on"]
@@ -90,6 +90,7 @@ class Policies:
 
 
 _USUAL = Policies()
+_well_formed = NAME.fullmatch
 
 
 @attrs.frozen
@@ -155,8 +156,13 @@ class Candidate:
             raise PluginError(
                 f"a candidate fills a Key, found {key!r}", hint='write Key.of("adapter", "cache")'
             )
-        Key.of(*key)
-        check_name(self.provider, "provider")
+        try:
+            well_formed = _well_formed(key[0]) and _well_formed(key[1]) and _well_formed(self.provider)
+        except TypeError:
+            well_formed = None  # not a text
+        if not well_formed:
+            Key.of(*key)
+            check_name(self.provider, "provider")
         if factory.__class__ is str:
             if FACTORY_NAME.fullmatch(factory) is None:
                 raise self._malformed(f"the factory {factory!r} is neither pkg.mod:attr nor ep:NAME")

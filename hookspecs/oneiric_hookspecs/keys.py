@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 from .errors import PluginError
 
 #: What a domain, a name or a provider may look like; lower-case ASCII, matched in full.
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+NAME = re.compile(r"(?!.*__)[a-z0-9][a-z0-9._-]{0,127}")
 
 _RULE = "lower-case letters, digits and . _ - (at most 128, a letter or digit first, no '__')"
 
@@ -21,7 +21,7 @@ def check_name(text: object, what: str) -> str:
         PluginError: It is not a string, or not of the form of ``NAME``, or has ``__`` in it
             (which separates the parts of an environment variable).
     """
-    if not isinstance(text, str) or NAME.fullmatch(text) is None or "__" in text:
+    if not isinstance(text, str) or NAME.fullmatch(text) is None:
         raise PluginError(f"{text!r} is not a {what}", hint=f"a {what} is made of {_RULE}")
     return text
 

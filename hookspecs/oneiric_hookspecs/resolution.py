@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 import attrs
 
@@ -144,6 +144,10 @@ class Row:
         return str(self.remedy)
 
 
+def _made(rows: Any) -> Any:
+    return rows() if callable(rows) else rows
+
+
 @attrs.frozen
 class Decision:
     """Who fills a request, and why, and why not the others.
@@ -152,7 +156,8 @@ class Decision:
         request: What was asked.
         winner: Who fills it; None where nobody does, and then ``error`` says why.
         because: The sentence about the winner; anything with a ``str()``.
-        rows: One for each candidate of the key, the winner first and then from strong to weak, the excluded last.
+        rows: One for each candidate of the key, the winner first and then from strong to weak, the excluded last;
+            or what makes them, called when they are first looked at.
         revision: Of the snapshot it was decided on.
         error: Why nobody fills it.
         by: The plugin that decided.
@@ -162,8 +167,19 @@ class Decision:
     request: Request
     winner: Candidate | None
     because: object = attrs.field(default="", eq=str, repr=_said)
-    rows: tuple[Row, ...] = ()
+    _rows: tuple[Row, ...] | Callable[[], tuple[Row, ...]] = attrs.field(
+        default=(), alias="rows", eq=_made, repr=lambda rows: repr(_made(rows))
+    )
     revision: int = 0
     error: ResolutionError | None = attrs.field(default=None, eq=False)
     by: str = ""
     faults: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """One for each candidate of the key: the winner, the others from strong to weak, and the excluded."""
+        rows = self._rows
+        if callable(rows):
+            rows = rows()
+            object.__setattr__(self, "_rows", rows)  # pure, so whoever comes second would find the same
+        return rows

@@ -153,9 +153,17 @@ class Closing:
         if host is not None and not ended:
             host.add_done_callback(lambda _: self.late(generation, None, None))
             return "abandoned", f"it does not end, {grace:g} s after it was cancelled"
-        if generation.threaded:
+        if generation.threaded and not await self._back(generation, grace):
             return "abandoned", "its thread has not come back; what it makes will be closed when it does"
         return await self._close_product(generation)
+
+    async def _back(self, generation: Generation, seconds: float) -> bool:
+        """Wait for its threads, which nobody can cancel, at most *seconds*; whether they have come back."""
+        deadline = self._time() + seconds
+        while generation.threaded and (left := deadline - self._time()) > 0:
+            generation.wakeup = self._tasks.loop.create_future()
+            await asyncio.wait({generation.wakeup}, timeout=left)
+        return not generation.threaded
 
     def _resident(self, generation: Generation) -> bool:
         holding = generation.holding
@@ -237,7 +245,8 @@ class Closing:
             generation.made = True
         if generation.gone is not None and generation.gone.done():
             self._tasks.start(self._close_late(generation), f"close {generation!r}, late")
-        # Else it is being closed, or whoever gave it up is about to do so, and what has come is seen there.
+        else:
+            generation.wake()  # it is being closed, or whoever gave it up is about to do so: it is seen there
 
     async def _close_late(self, generation: Generation) -> None:
         ending, _ = await self._close_product(generation)

@@ -31,11 +31,10 @@ class Lease:
             has it.
     """
 
-    __slots__ = ("_slot", "_thread", "generation", "holder")
+    __slots__ = ("_slot", "generation", "holder")
 
-    def __init__(self, slot: Slot, thread: int) -> None:
+    def __init__(self, slot: Slot) -> None:
         self._slot = slot
-        self._thread = thread
         self.holder: Any = None
 
     def __enter__(self) -> Any:
@@ -53,9 +52,8 @@ class Lease:
                 break
             self._withdraw(generation)
         self.generation: Generation = generation
-        loop = (
-            _get_running_loop()
-        )  # None in a thread without one, and on the loop's own while it does not run
+        # None in a thread without one, and on the loop's own while it does not run.
+        loop = _get_running_loop()
         self.holder = get_ident() if loop is None else current_task(loop) or get_ident()
         return generation.instance
 
@@ -95,7 +93,7 @@ class Lease:
         await self.generation.goodbye.wait()
 
     def _check_thread(self, what: str) -> None:
-        if get_ident() != self._thread:
+        if get_ident() != self._slot.thread:
             raise WrongThread(
                 f"{what} belongs on the loop on which the runtime was entered",
                 hint="from another thread: runtime.blocking.use, or runtime.lease of what is bound",
@@ -117,7 +115,7 @@ class Use(Lease):
     __slots__ = ()
 
     async def __aenter__(self) -> Any:
-        if get_ident() != self._thread:
+        if get_ident() != self._slot.thread:
             self._check_thread("use")
         slot = self._slot
         while True:
@@ -141,20 +139,19 @@ class Handle:
     ``with handle() as cache`` leases what is bound then; each ``with`` has a lease of its own.
     """
 
-    __slots__ = ("_make", "_slot", "_thread", "_use")
+    __slots__ = ("_make", "_slot", "_use")
 
-    def __init__(self, slot: Slot, thread: int, *, traced: bool = False) -> None:
+    def __init__(self, slot: Slot, *, traced: bool = False) -> None:
         self._slot = slot
-        self._thread = thread
         self._make: type[Lease] = TracedLease if traced else Lease
         self._use: type[Use] = TracedUse if traced else Use
 
     def __call__(self) -> Lease:
-        return self._make(self._slot, self._thread)
+        return self._make(self._slot)
 
     def use(self) -> Use:
         """A lease that activates if nothing is bound; ``async with handle.use() as cache``, on the runtime's loop."""
-        return self._use(self._slot, self._thread)
+        return self._use(self._slot)
 
     @property
     def key(self) -> Key:

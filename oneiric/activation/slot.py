@@ -46,6 +46,7 @@ class Slot:
 
     Attributes:
         current: What is bound: a generation, None, or for an instant a ``Switch``.
+        thread: Of the loop it belongs to.
         ensure: Makes sure that something is bound, or raises; given by whoever runs operations.
         refusal: Makes the error for those who may not come in; None where nothing is bound yet.
         gate: Done when a swap that cannot overlap is over; None while there is none.
@@ -57,8 +58,9 @@ class Slot:
         previous: The provider promoted before the one that is bound.
     """
 
-    def __init__(self, key: Key, ensure: Callable[[Slot], Awaitable[None]]) -> None:
+    def __init__(self, key: Key, ensure: Callable[[Slot], Awaitable[None]], thread: int) -> None:
         self.key = key
+        self.thread = thread
         self.ensure = ensure
         self.current: Generation | Switch | None = None
         self.refusal: Callable[[], NotServing] | None = None

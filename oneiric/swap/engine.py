@@ -98,7 +98,7 @@ class Engine:
         """The slot of *key*; made when it is first asked for."""
         slot = self.slots.get(key)
         if slot is None:
-            slot = Slot(Key.of(*key), self.operations.ensure)
+            slot = Slot(Key.of(*key), self.operations.ensure, self.thread)
             if self.operations.closing is not None:
                 slot.shut(self.operations.closing)
             slot = self.slots.setdefault(key, slot)
@@ -106,11 +106,11 @@ class Engine:
 
     def use(self, key: Key) -> Use:
         """A lease of *key* that activates."""
-        return (TracedUse if self.traced else Use)(self.slot(key), self.thread)
+        return (TracedUse if self.traced else Use)(self.slot(key))
 
     def handle(self, key: Key) -> Handle:
         """A factory of leases of *key*."""
-        return Handle(self.slot(key), self.thread, traced=self.traced)
+        return Handle(self.slot(key), traced=self.traced)
 
     def change_settings(self, settings: Settings) -> None:
         """Build from *settings* from now on; what is bound keeps what it was built from."""

@@ -4,7 +4,15 @@ import asyncio
 import threading
 
 import pytest
-from oneiric_hookspecs import ActivationTimeout, Candidate, FactoryError, HealthRejected, Key, OneiricError
+from oneiric_hookspecs import (
+    ActivationTimeout,
+    Candidate,
+    FactoryError,
+    HealthRejected,
+    Key,
+    Need,
+    OneiricError,
+)
 
 from oneiric.testing.workshop import failing, sleeping
 from oneiric.testing.world import World
@@ -475,6 +483,30 @@ def test_a_product_that_a_thread_makes_too_late(run, form, why):
             return [product.closes for product in world.shop.made], len(world.engine.activator.owners)
 
     assert run(main) == ([1], 0)
+
+
+def test_a_thread_that_comes_back_in_time(run):
+    """A thread has the grace, too: what it was built from is held until its product is closed."""
+    release = threading.Event()
+
+    async def main():
+        async with World() as world:
+            world.add(B, "base")
+            world.add(A, "it", "thread", needs=[Need(B)], make=lambda _: release.wait(20) and None)
+            using = asyncio.create_task(world.use(A))
+            await world.turn(20)
+            using.cancel()
+            await world.turn(5)
+            closing = asyncio.create_task(world.runtime.close())
+            await world.turn(5)
+            release.set()
+            report = await closing
+            return [(each.provider, each.ending) for each in report.retirements], world.shop.log
+
+    assert run(main) == (
+        [("it", "closed"), ("base", "closed")],
+        ["make base/1", "make it/2", "close it/2", "close base/1"],
+    )
 
 
 def test_a_thread_that_enters_too_late(run):

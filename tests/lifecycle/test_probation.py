@@ -443,3 +443,30 @@ def test_closing_promotes(run, clock):
             )
 
     assert run(main) == ([("new", "closed"), ("old", "closed")], (), 0.0)
+
+
+def test_a_lease_that_meets_the_switch(run):
+    """A switch between the look at what is bound and the entry in its list: the lease is of what is bound now."""
+
+    class Meets(set):
+        """The list of a generation that is taken back in the very moment in which somebody enters it."""
+
+        def add(self, lease):
+            super().add(lease)
+            if slot.bound is bad:
+                world.engine.promotion.roll_back(slot, slot.probation.operation, bad, "just now")
+
+    async def main():
+        nonlocal world, slot, bad
+        async with World(SETTINGS) as world:
+            await on_probation(world)
+            slot = world.slot(A)
+            bad = slot.bound
+            bad.leases = Meets()
+            with world.runtime.lease(*A) as product:
+                await asyncio.sleep(1)
+                return product.use(), len(bad.leases), open_providers(world)
+
+    world = slot = bad = None
+
+    assert run(main) == ("old", 0, ["old"])

@@ -226,6 +226,31 @@ def test_a_stubborn_judge_binds_nothing(run):
     assert run(main) == (None, [])
 
 
+def test_nothing_is_bound_once_closing_has_begun(run):
+    """An operation that is ready while tasks of the application are still being stopped is refused."""
+
+    async def stubborn():
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            await asyncio.sleep(1.5)
+
+    async def main():
+        async with World() as world:
+            world.add(A, "old")
+            await world.use(A)
+            world.add(A, "new", make=sleeping(2))
+            world.runtime.spawn(stubborn(), name="stubborn")
+            swapping = asyncio.create_task(world.swap(A, "new"))
+            await asyncio.sleep(1)
+            report = await world.runtime.close()
+            with pytest.raises(RuntimeClosing, match="the runtime is closing"):
+                await swapping
+            return report.clean, "swapped" in world.listener.words()
+
+    assert run(main) == (True, False)
+
+
 def test_closing_while_it_is_confirmed(run):
     """A switch that is not confirmed yet is taken back; both are closed."""
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from oneiric_hookspecs import (
+    ActivationError,
     Busy,
     FactoryError,
     Key,
@@ -13,6 +14,8 @@ from oneiric_hookspecs import (
     hookimpl,
 )
 
+from oneiric.activation import Want
+from oneiric.testing.faults import raising_at
 from oneiric.testing.workshop import failing, sleeping
 from oneiric.testing.world import World
 
@@ -141,6 +144,25 @@ def test_waiters_get_errors_that_do_not_grow(run):
             return lengths
 
     assert len(run(main)) == 1
+
+
+def test_an_error_that_nobody_foresaw(run):
+    """Even a slip of the kernel's own comes as an error of the tree, one for each waiter, and is kept with the slot."""
+
+    async def main():
+        async with World() as world:
+            world.add(A, "it")
+            with raising_at("create", lambda: ZeroDivisionError("a slip")):
+                errors = await asyncio.gather(*(world.swap(A) for _ in range(3)), return_exceptions=True)
+            await world.at_rest()
+            return errors, world.status(A).last_error, world.listener.words()
+
+    errors, last_error, words = run(main)
+
+    assert {type(error) for error in errors} == {ActivationError}
+    assert len({id(error) for error in errors}) == 3
+    assert last_error == "adapter:a: it did not come up at step create: ZeroDivisionError: a slip"
+    assert "failed" in words
 
 
 # --- leaving --------------------------------------------------------------------------------------------------------------
@@ -289,10 +311,11 @@ def test_a_joined_change_of_the_runtimes_own_survives_its_guest(run):
             await world.use(A)
             world.add(A, "new", make=sleeping(5))
             await asyncio.sleep(1)
-            guest = asyncio.create_task(
-                world.runtime.apply({"lifecycle": {"keys": {"adapter:a": {"auto_swap": "on"}}}})
-            )
+            # As applying settings asks, and anybody who wants what wins.
+            wanting = world.engine.operations.request(world.slot(A), Want(), "settings")
+            guest = asyncio.create_task(wanting)
             await asyncio.sleep(1)
+            assert len(under_way(world)) == 1
             guest.cancel()
             await asyncio.sleep(10)
             return world.serves(A)

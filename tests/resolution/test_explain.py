@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oneiric_hookspecs import (
     Candidate,
+    Decision,
     Key,
     Markers,
     NoCandidate,
@@ -509,3 +510,21 @@ def test_what_would_make_it_win_does_and_less_does_not(new_registry, one, other,
         assert apply(fresh(), row, call, steps, by)
         for place in range(len(steps)):
             assert not apply(fresh(), row, call, steps, by, short=place)
+
+
+def test_a_decision_can_be_shown_and_changed():
+    """Its rows are made when they are looked at, and it is a value all the same."""
+    made = []
+
+    def rows():
+        made.append(True)
+        return ()
+
+    request = Request(Key.of("adapter", "cache"))
+    decision = Decision(request, None, "nobody", rows)
+
+    assert not made
+    assert "_rows=()" in repr(decision) or "rows=()" in repr(decision)
+    assert attrs.evolve(decision, revision=3) == Decision(request, None, "nobody", (), 3)
+    assert decision.rows == ()
+    assert len(made) >= 1

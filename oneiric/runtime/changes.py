@@ -1,0 +1,38 @@
+"""A change of several keys, collected in a block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from oneiric_hookspecs import SwapReport
+
+from oneiric.activation import Slot, Want
+from oneiric.swap import Engine
+
+
+class Changes:
+    """A change of several keys, collected in a block and made at its end.
+
+    Attributes:
+        reports: What came of each, in the order they were asked for; empty before the end of the block.
+    """
+
+    def __init__(self, engine: Engine, known: Callable[[Engine, str, str], Slot], actor: str) -> None:
+        self._engine, self._known, self._actor = engine, known, actor
+        self._wants: dict[Slot, Want] = {}
+        self.reports: list[SwapReport] = []
+
+    def swap(self, domain: str, name: str, provider: str | None = None, *, reload: bool = False) -> None:
+        """One more; as ``runtime.swap``.  The last word about a key counts."""
+        self._wants[self._known(self._engine, domain, name)] = Want(provider, provider is None, reload)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.reports = await self._engine.transaction.run(self._wants, actor=self._actor)

@@ -1,0 +1,176 @@
+"""The life of a runtime: made, entered on a loop, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from asyncio import _get_running_loop as _running_loop  # in asyncio.__all__; gives None where no loop runs
+from threading import get_ident
+from types import TracebackType
+from typing import Self
+
+from oneiric_hookspecs import Clock, CloseReport, RuntimeClosing, WrongThread, specs
+
+from oneiric.clock import RuntimeClock
+from oneiric.hooks import HookManager
+from oneiric.registry import Change, Registry
+from oneiric.settings import Settings
+from oneiric.swap import Engine
+
+from .following import Following
+from .work import Works
+
+
+class Life:
+    """What a runtime is made of, and when.
+
+    Attributes:
+        closing: The task that closes it; None before.
+    """
+
+    def __init__(
+        self, hooks: HookManager, registry: Registry, settings: Settings, clock: RuntimeClock
+    ) -> None:
+        self.hooks = hooks
+        self.registry = registry
+        self._settings = settings
+        self._clock = clock
+        self._engine: Engine | None = None
+        self._works: Works | None = None
+        self._state = "new"
+        self.closing: asyncio.Task[CloseReport] | None = None
+        self._following: Following | None = None
+        registry.on_change(self._changed)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._settings
+
+    def adopt(self, settings: Settings) -> None:
+        """Take *settings*, bound to what is plugged in; before it is started."""
+        self._settings = settings
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been entered, and has not been told to close."""
+        return self._state == "running"
+
+    @property
+    def clock(self) -> Clock:
+        """Seconds that only grow."""
+        return self._clock
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Take operations from now on, on the loop that is running.
+
+        Raises:
+            RuntimeClosing: It was started before; a runtime lives once.
+        """
+        if self._state != "new":
+            raise RuntimeClosing(
+                f"the runtime is {self._state}", hint="a runtime lives once; assemble another"
+            )
+        self._clock.follow(asyncio.get_running_loop())
+        domains = self.registry.snapshot.domains
+
+        def contract_of(domain: str, name: str) -> type | None:
+            found = domains.get(domain)
+            return None if found is None else found.contract_of(name)
+
+        engine = self._engine = Engine(self.hooks, self.registry, self._settings, contract_of)
+        self._following = Following(engine, self.registry, lambda: self._settings)
+        engine.operations.settled = engine.promotion.settled = self._following.settled
+        self._works = Works(self._engine.tasks)
+        self._state = "running"
+        try:
+            await self.hooks[specs.oneiric_started](self.hooks.host)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> CloseReport:
+        """End everything, in order; what was registered stays to be looked at.
+
+        May be called more than once, and by several tasks; all get the same report.  Cancelling a caller does not
+        stop it.
+
+        Returns:
+            How every generation ended, and what did not end in time.
+        """
+        if self._engine is None:
+            self._state = "closed"
+            self._let_plugins_go()
+            return CloseReport()
+        if self.closing is not None and self.closing.done():
+            return self.closing.result()
+        self.on_loop(self._engine, "close")
+        if self.closing is None:
+            self._state = "closing"
+            self.closing = self._engine.loop.create_task(self._close(self._engine), name="close the runtime")
+        await asyncio.wait({self.closing})
+        return self.closing.result()
+
+    async def _close(self, engine: Engine) -> CloseReport:
+        began = self._clock.time()
+        seconds = self._settings.lifecycle.shutdown_timeout
+        await self.hooks[specs.oneiric_stopping](self.hooks.host)
+        assert self._works is not None
+        engine.operations.close("the runtime is closing")
+        stuck = await self._works.stop(min(seconds / 4, self._settings.lifecycle.cancel_grace))
+        left = max(0.0, began + seconds - self._clock.time())
+        report = await engine.shutdown.run(engine.slots.values(), left)
+        self._let_plugins_go()
+        self._state = "closed"
+        return CloseReport(report.retirements, report.left + tuple(f"task {name}" for name in stuck))
+
+    def _let_plugins_go(self) -> None:
+        """Close those that were made for this runtime.  The others have nothing to close, and go on explaining."""
+        for record in reversed(self.hooks.plugins):
+            if inspect.isclass(record.given):
+                self.hooks.unregister(record)
+
+    def engine(self, what: str) -> Engine:
+        """The engine, for *what*; for those who add to the runtime.
+
+        Raises:
+            RuntimeClosing: It does not run.
+        """
+        engine = self._engine
+        if engine is None or self._state == "closed":
+            hint = "async with runtime: ..." if self._state == "new" else None
+            raise RuntimeClosing(f"{what}: the runtime is {self._state}, not running", hint=hint)
+        return engine
+
+    def on_loop(self, engine: Engine, what: str) -> Engine:
+        """*engine*, if this is the loop it belongs to.  Raises: WrongThread."""
+        if get_ident() != engine.thread or _running_loop() is not engine.loop:
+            raise WrongThread(
+                f"runtime.{what} belongs on the loop on which the runtime was entered",
+                hint=f"from another thread: runtime.blocking.{what}",
+            )
+        return engine
+
+    def not_elsewhere(self, what: str) -> Engine | None:
+        """While it runs, only on its loop; before that and after it, wherever the application is."""
+        engine = self._engine
+        return engine if engine is None or self._state == "closed" else self.on_loop(engine, what)
+
+    def _changed(self, change: Change) -> None:
+        """The registry has changed, in whatever thread."""
+        resolved = self.hooks[specs.oneiric_resolved]
+        if resolved.impls:
+            for won in change.won:
+                if won.after is not None:
+                    resolved(won.after, won.before)
+        if self._following is not None and self._state == "running":
+            self._following.changed(change.keys)
