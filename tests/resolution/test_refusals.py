@@ -204,7 +204,9 @@ FILLABLE = [
 ]
 
 
-@pytest.mark.parametrize("good", FILLABLE, ids=lambda each: str(each.factory))
+@pytest.mark.parametrize(
+    "good", FILLABLE, ids=lambda each: getattr(each.factory, "__name__", type(each.factory).__name__)
+)
 def test_parameters_that_somebody_fills(registry, good):
     """Settings, an artifact, needs, and what has a default."""
     for _ in range(2):
