@@ -9,7 +9,7 @@ import contextlib
 
 import attrs
 import pytest
-from oneiric_hookspecs import FactoryError, Key, Need, Objection, OneiricError, Policies, hookimpl
+from oneiric_hookspecs import Candidate, FactoryError, Key, Need, Objection, OneiricError, Policies, hookimpl
 
 from oneiric.testing.faults import raising_at
 from oneiric.testing.workshop import failing, turning
@@ -57,6 +57,7 @@ class Scenario:
     settings: dict = attrs.field(factory=dict)
     plugins: tuple = (Slow,)
     together: tuple = ()
+    after: object = None
 
 
 def scenario(sees, **more):
@@ -269,6 +270,42 @@ async def close_in_the_middle(world):
         await swapping
 
 
+@attrs.frozen
+class Size:
+    size: int = 1
+
+
+async def old_in_place(world):
+    """``old`` goes over to other settings by itself."""
+
+    class Tunable(world.shop.maker("old").shape):
+        async def reconfigure(self, settings):
+            await asyncio.sleep(0)
+            self.settings = settings
+            await asyncio.sleep(0)
+
+    maker = world.shop.maker("old", needs=[Need(B, name="settings")])
+    maker.shape = Tunable
+    world.runtime.register(
+        Candidate(A, "old", maker, settings_class=Size, policies=Policies(mode="in_place"))
+    )
+    async with world.runtime.use(*A) as product:
+        product.settings = Size()
+
+
+def settings_are_known(world):
+    """What the instance has is what its generation says it has, and what it is compared by."""
+    bound = world.slot(A).bound
+    written = {1: "{}", 2: '{"size" = 2}'}[bound.settings.size]
+    if bound.instance.settings != bound.settings or bound.fingerprint[3] != written:
+        world.shop.problems.append(f"I5: {bound.instance.settings}, {bound.settings}, {bound.fingerprint}")
+
+
+@scenario({A: "old"}, before=old_in_place, after=settings_are_known)
+async def in_place(world):
+    await world.runtime.apply({"adapters": {"settings": {"a": {"old": {"size": 2}}}}})
+
+
 CLOSING = ("close_in_the_middle",)
 WITHOUT_PLACES = ("rollback",)  # one assignment
 
@@ -300,6 +337,8 @@ async def play(scenario, cut=None, at=None, fault=None):
                     seen = world.serves(key) or "-"
                     if seen not in allowed.split("|"):
                         world.shop.problems.append(f"users of {key} see {seen}, not {allowed}")
+                if scenario.after is not None:
+                    scenario.after(world)
                 stack.close()
                 for key, allowed in scenario.sees.items():
                     # And the slot still works.

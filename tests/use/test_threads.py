@@ -455,6 +455,8 @@ class Between:
 
     def __enter__(self):
         self.before = sys.gettrace()
+        # From 3.12 on instructions are only reported if some frame asked for them before tracing began.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(self.called)
         return self
 
@@ -474,10 +476,15 @@ class Between:
                 self.acted = True
                 sys.settrace(None)
                 self.act()
+                sys._getframe().f_trace_opcodes = True
                 sys.settrace(self.called)
         return self.stepped
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13),
+    reason="3.13 tells a trace function of no instructions here; 3.11 and 3.12 do",
+)
 @pytest.mark.parametrize("kind", ["lease", "traced lease"])
 def test_a_swap_between_any_two_instructions_of_a_lease(shop, kind):
     """A thread is stopped inside entering, and inside giving back, while the loop swaps and retires: it gets what is open."""
@@ -521,6 +528,10 @@ def test_a_swap_between_any_two_instructions_of_a_lease(shop, kind):
     assert shop.faults() == []
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13),
+    reason="3.13 tells a trace function of no instructions here; 3.11 and 3.12 do",
+)
 def test_a_reader_between_any_two_instructions_of_a_commit(shop, run):
     """Whoever reads two keys while they change together sees both old or both new, and never the old one again."""
     from oneiric.swap.swapper import Swapper

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import Counter
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 from oneiric.runtime import Runtime
@@ -45,6 +45,7 @@ class Clients:
             self._runtime.spawn(self._work(number), name=f"client {number}") for number in range(count)
         ]
         self._tasks.append(self._runtime.spawn(self._greet(), name="guest"))
+        self._tasks.append(self._runtime.spawn(self._breathe(), name="rest"))
 
     async def stop(self) -> None:
         """Let them end what they are at."""
@@ -72,6 +73,16 @@ class Clients:
                     self.bad += 1
                 else:
                     self.failed[f"{provider or 'no lease'}: {type(error).__name__}: {error}"] += 1
+            await asyncio.sleep(0)
+
+    async def _breathe(self) -> None:
+        """Let threads run: a real loop waits for its sockets now and then.
+
+        One that never rests can starve them of the interpreter's lock for as long as it runs: each time it lets go of
+        the lock, in polling, it has it back before they wake.
+        """
+        while not self._stop:
+            sleep(0.0002)  # noqa: ASYNC251 - the whole loop rests, that is the point
             await asyncio.sleep(0)
 
     async def _calls(self, cache: Any, name: str, value: bytes) -> None:
