@@ -25,10 +25,6 @@ from .threads import Resident, Threads
 Told = Callable[[Retirement], None]
 
 
-def _tell_nobody(_: Retirement) -> None:
-    return None
-
-
 class Closing:
     """Ends generations.
 
@@ -42,7 +38,7 @@ class Closing:
         self._tasks, self._threads, self._owners = tasks, threads, owners
         self._time = tasks.loop.time
 
-    def retire(self, generation: Generation, told: Told = _tell_nobody, *, bounded: bool = False) -> None:
+    def retire(self, generation: Generation, told: Told, *, bounded: bool = False) -> None:
         """Let the users of *generation* finish, and close it; at once if it was never bound.
 
         Returns at once; ``generation.gone`` is done when it has ended.  A second call does nothing.

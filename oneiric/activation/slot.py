@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from oneiric_hookspecs import Closed, Empty, Key, NotServing, OneiricError, Source
+from oneiric_hookspecs import Closed, Empty, Key, NotServing, OneiricError
 
 from .generation import Generation
 
@@ -72,7 +72,6 @@ class Slot:
         self.spare: Generation | None = None
         self.probation: Any = None
         self.previous: str | None = None
-        self.previous_source: Source | None = None
         self.pending: str = ""
         self.last_error: tuple[OneiricError, float] | None = None
         self.last_report: SwapReport | None = None

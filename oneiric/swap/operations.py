@@ -14,7 +14,6 @@ from typing import Any
 from oneiric_hookspecs import (
     Busy,
     GateTimeout,
-    Key,
     OneiricError,
     Reentrant,
     RuntimeClosing,
@@ -319,8 +318,3 @@ def _both(before: Want, after: Want) -> Want:
     """What takes the place of two wishes of the runtime's own; neither is lost."""
     provider = after.provider if after.provider == before.provider else None
     return Want(provider, reload=before.reload or after.reload)
-
-
-def key_order(keys: Any) -> list[Key]:
-    """Keys in the one order in which several slots are locked."""
-    return sorted(set(keys))

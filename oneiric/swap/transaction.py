@@ -27,7 +27,7 @@ from oneiric.tasks import Tasks
 
 from .modes import Modes
 from .needs import Met
-from .operations import Operations, key_order
+from .operations import Operations
 from .swapper import Swapper, unforeseen
 
 
@@ -175,7 +175,7 @@ class Transaction:
                 visit(inner, (*path, need.key))
             ordered.setdefault(member.slot.key, member)
 
-        for key in key_order(by_key):
+        for key in sorted(by_key):
             visit(by_key[key], (key,))
         return list(ordered.values())
 
