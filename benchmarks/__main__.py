@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 import crowds
+import domains
 import hooking
+import keeping
 import lookups
 import registering
 import starting
@@ -23,7 +25,7 @@ from table import as_json, rendered
 
 ROWS: dict[str, Row] = {
     row.name: row
-    for module in (lookups, registering, hooking, using, swapping, crowds, starting)
+    for module in (lookups, registering, hooking, using, swapping, crowds, domains, keeping, starting)
     for row in module.ROWS
 }
 

@@ -159,7 +159,7 @@ def entry_points(pace: Pace) -> Iterator[Line]:
     """The kits among 200 distributions are found, with their names and versions; nothing of them is imported.  Plain:
     ``importlib.metadata.entry_points``.
     """
-    from oneiric.hooks.loading import installed as find
+    from oneiric.installed import installed as find
 
     with installed(200, 20) as folder:
         others, absent = peers.asked({"stevedore": lambda: peers.stevedore_scan("oneiric", str(folder))})

@@ -4,7 +4,10 @@ The pages are kept in the repository, so that they can be read there; a test fai
 this would write.
 """
 
+import ast
+import importlib
 import inspect
+import json
 import re
 import sys
 import textwrap
@@ -16,6 +19,12 @@ import attrs
 from oneiric_hookspecs import OneiricError, Spec, errors, specs
 
 from oneiric import settings
+from oneiric.cli.doctor import checking
+from oneiric.cli.config.common import as_toml
+from oneiric.settings.environment import PLAIN
+from oneiric.settings.layers import leaves
+from oneiric.settings.plain import path_text
+from oneiric.settings.profiles import BUILT_IN
 
 HERE = Path(__file__).parent / "reference"
 
@@ -119,19 +128,62 @@ def the_errors() -> Iterator[str]:
 def the_settings() -> Iterator[str]:
     """Every section and key that needs no plugin."""
     yield "# Settings\n"
-    yield "Written by `docs/generate.py` from `oneiric.settings`. A file is `oneiric.toml`, found upward from the"
-    yield "working directory, or what `ONEIRIC_CONFIG` or `--config` names. Unknown keys are errors; `x-` keys are free."
-    yield "`ONEIRIC__SECTION__KEY` in the environment wins over the file.\n"
+    yield "Written by `docs/generate.py` from `oneiric.settings`; [the how-to](../how-to/settings.md) shows it at work."
+    yield "Unknown keys are errors; `x-` keys are free.\n"
+    yield "## Layers\n"
+    yield "The weakest first. Tables are merged, table by table; a value or a list takes the place of what was there.\n"
+    yield from table(
+        ("layer", "is"),
+        (
+            (
+                "defaults",
+                "those of the sections, and of the classes of settings that plugins and candidates bring",
+            ),
+            (
+                "files",
+                "`--config FILE`, again for each; else those of `ONEIRIC_CONFIG`, separated as in `PATH`; else the "
+                "nearest `oneiric.toml`, from the working directory upward",
+            ),
+            (
+                "profile",
+                "`--profile NAME`, else `ONEIRIC_PROFILE`, else `default`: the built-in one, then `[profile.NAME]`",
+            ),
+            ("environment", "`ONEIRIC__SECTION__KEY`, and the names below"),
+            ("command line", "`-p no:NAME` adds to `plugins.off`, `-p MODULE` to `app.plugins`"),
+        ),
+    )
+    yield ""
     for title, cls in (
         ("[app]", settings.App),
         ("[plugins]", settings.Plugins),
         ("[resolver]", settings.Resolver),
+        ("[state]", settings.StateSection),
         ("[lifecycle]", settings.LifecycleSection),
         ('[lifecycle.keys."domain:name"]', settings.Lifecycle),
     ):
         yield f"## {title}\n"
         yield from table(("key", "default", "meaning"), _fields(cls))
         yield ""
+    yield "## [secrets]\n"
+    yield "Where each secret comes from, by its name, as `SCHEME:WHERE`; [the how-to](../how-to/secrets.md) says more.\n"
+    yield "```toml"
+    yield "[secrets]"
+    yield 'db = "env:DB_PASSWORD"         # a field that is a Secret refers to it: { "$secret" = "db" }'
+    yield "```\n"
+    yield "## [profile.NAME]\n"
+    yield "A layer over the files: its tables are those of a whole file. These are built in, and a file's lies over them.\n"
+    yield from table(
+        ("profile", "sets"),
+        (
+            (
+                f"`{name}`",
+                ", ".join(f"`{path_text(path)} = {as_toml(value)}`" for path, value in leaves(tables))
+                or "nothing",
+            )
+            for name, tables in BUILT_IN.items()
+        ),
+    )
+    yield ""
     yield "## A section for each domain, by its plural\n"
     yield "```toml"
     yield "[adapters.selections]"
@@ -139,14 +191,23 @@ def the_settings() -> Iterator[str]:
     yield ""
     yield "[adapters.settings.cache.disk] # always with the provider"
     yield 'path = "cache.sqlite"          # a field of the candidate\'s settings class'
-    yield "```"
+    yield ""
+    yield '[actions.settings."http.fetch"] # of actions without the provider, and a name with dots in quotes'
+    yield "```\n"
+    yield "## Variables of the environment\n"
+    yield "`ONEIRIC__` and the path of a setting in upper case; every other character is `_`, and `__` separates."
+    yield "Yes is `1 true yes on`, no is `0 false no off`, and lists are separated by commas. One that names no setting is an"
+    yield "error. `oneiric config env` lists them. These have a name of their own:\n"
+    yield from table(("variable", "is"), ((f"`{name}`", about) for name, about in PLAIN.items()))
 
 
 def _fields(cls: type) -> Iterator[tuple[str, str, str]]:
     meanings: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         body = (inspect.getdoc(base) or "").partition("Args:\n")[2]
-        entries = re.sub(r"\n {8,}", " ", textwrap.dedent(body))
+        body = textwrap.dedent(body)
+        # A line that goes on stands deeper than the first one.
+        entries = re.sub(r"\n {8,}" if body.startswith(" ") else r"\n {4,}", " ", body)
         for line in entries.splitlines():
             name, _, text = line.strip().partition(": ")
             if text:
@@ -171,10 +232,257 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[st
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
 
 
+def the_doctor() -> Iterator[str]:
+    """Every finding of the doctor."""
+    yield "# What the doctor finds\n"
+    yield "Written by `docs/generate.py` from the checks of `oneiric doctor`. Ids stay the same; a finding of severity"
+    yield "`fail` makes the exit code 6. [The how-to](../how-to/find-a-bad-plugin.md) shows how to use it.\n"
+    rows = [
+        (f"`{each.id}`", each.severity, _inline(each.looks_for), _inline(each.mends))
+        for each in checking.all_checks()
+    ]
+    bug = (f"`{checking.BUG}`", "fail", "A check itself went wrong; the others went on", "a report to us")
+    yield from table(("id", "severity", "finds", "mended by"), [*rows, bug])
+
+
+def the_testing() -> Iterator[str]:
+    """What every kit promises, and what authors test with."""
+    from oneiric import testing
+    from oneiric.testing.conformance import RULES
+
+    yield "# Testing\n"
+    yield "Written by `docs/generate.py` from `oneiric.testing` and `pytest_oneiric`;"
+    yield "[the how-to](../how-to/test-a-plugin.md) shows them at work.\n"
+    yield "## What every kit promises\n"
+    yield "Each rule is a test of `oneiric.testing.KitConformance`, and a rule of `oneiric check`. A rule about candidates"
+    yield "is held against each of them, actions too.\n"
+    yield from table(
+        ("rule", "of", "promise"),
+        (
+            (
+                f"`test_{rule.name}`",
+                f"the {rule.each}" if rule.each == "kit" else "each candidate",
+                _inline(rule.promise),
+            )
+            for rule in RULES
+        ),
+    )
+    yield "\n## Attributes of `KitConformance`\n"
+    about = (inspect.getdoc(testing.KitConformance) or "").partition("Attributes:\n")[2]
+    yield from table(("attribute", "is"), _entries(about))
+    yield "\n## Fixtures\n"
+    folder = Path(__file__).parents[1] / "pytest_oneiric"
+    for node in ast.parse((folder / "__init__.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            yield f"### {node.name}\n"
+            yield _inline(ast.get_docstring(node) or "") + "\n"
+            yield from _methods(*_MADE_BY_FIXTURES[node.name])
+    yield "## Time\n"
+    for thing in (
+        testing.run_virtual,
+        testing.VirtualClock,
+        testing.VirtualLoop,
+        testing.LeftBehind,
+        testing.Stuck,
+    ):
+        yield f"### {thing.__name__}\n"
+        yield _as_markdown(inspect.getdoc(thing) or "").rstrip() + "\n"
+
+
+_MADE_BY_FIXTURES = {
+    "oneiric_runtime": ("pytest_oneiric.runtimes", "Runtimes", "oneiric_runtime", ("__call__",)),
+    "oneiric_cli": ("pytest_oneiric.command", "CommandLine", "oneiric_cli", ("__call__", "write")),
+    "oneiric_clock": ("pytest_oneiric.clock", "Clock", "oneiric_clock", ("run", "time", "advance")),
+    "oneiric_project": (
+        "pytest_oneiric.project",
+        "ProjectFolder",
+        "oneiric_project",
+        ("write", "kit", "install", "oneiric", "python", "pytest"),
+    ),
+}
+
+
+def _methods(module: str, cls: str, fixture: str, names: Iterable[str]) -> Iterator[str]:
+    found = getattr(importlib.import_module(module), cls)
+    for name in names:
+        method = getattr(found, name)
+        arguments = ", ".join(
+            _argument(each) for each in list(inspect.signature(method).parameters.values())[1:]
+        )
+        yield f"`{fixture}{'' if name == '__call__' else '.' + name}({arguments})`\n"
+        yield _as_markdown(inspect.getdoc(method) or "").rstrip() + "\n"
+
+
+def _argument(parameter: inspect.Parameter) -> str:
+    star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    default = "" if parameter.default is parameter.empty else f"={parameter.default!r}"
+    return f"{star}{parameter.name}{default}"
+
+
+def _entries(body: str) -> Iterator[tuple[str, str]]:
+    for line in re.sub(r"\n {4,}", " ", textwrap.dedent(body)).splitlines():
+        name, _, text = line.partition(": ")
+        yield f"`{name}`", _inline(text)
+
+
+def the_actions() -> Iterator[str]:
+    """Every built-in action, with its schemas."""
+    from oneiric import assemble
+
+    runtime = assemble({}, environment=False)
+    names = runtime.keys("action")
+    actions = [runtime.resolve("action", name).factory.action for name in names]
+    yield "# Actions\n"
+    yield "Written by `docs/generate.py` from what the built-in plugins declare; [the how-to](../how-to/actions.md) shows them"
+    yield "at work. `oneiric action info NAME --json` gives the same as JSON Schema, of actions of other plugins too. Settings"
+    yield 'stand in `[actions.settings."NAME"]`. Each is a plugin of its own, and is switched off by its name.\n'
+    yield from table(
+        ("action", "does"),
+        ((f"[`{each.name}`](#{each.name.replace('.', '')})", each.summary) for each in actions),
+    )
+    for action in actions:
+        yield f"\n## {action.name}\n"
+        module = inspect.getmodule(action.takes)
+        about = (inspect.getdoc(module) or "").partition(": ")[2]
+        yield _starless(about[:1].upper() + about[1:])
+        if action.idempotent:
+            yield "\nIt may be invoked again where nobody knows whether it was."
+        shown: set[str] = set()
+        for what, cls in (
+            ("Request", action.takes),
+            ("Result", action.returns),
+            ("Settings", action.settings),
+        ):
+            if cls is not None:
+                schema = runtime.schema(cls)
+                yield f"\n**{what}.** {_starless(schema.get('description', ''))}\n"
+                yield from _schema_table(schema)
+                for title, inner in _inner(schema):
+                    if title not in shown:
+                        yield f"\n**{title}.** {_starless(inner.get('description', ''))}\n"
+                        yield from _schema_table(inner)
+                        shown.add(title)
+    runtime.hooks.close()
+
+
+def the_adapters() -> Iterator[str]:
+    """Every contract of a well-known adapter key, and the built-in providers of it."""
+    from oneiric import assemble
+
+    runtime = assemble({}, environment=False)
+    categories = runtime.snapshot.domains["adapter"].categories
+    yield "# Adapters\n"
+    yield "Written by `docs/generate.py` from `oneiric_hookspecs` and what the built-in plugins declare;"
+    yield "[the how-to](../how-to/embedded-adapters.md) shows those that need no server at work. What fills one of these keys"
+    yield "has these methods. Settings stand in `[adapters.settings.KEY.PROVIDER]`.\n"
+    yield from table(("key", "is"), ((f"[`{key}`](#{key})", _gist(cls)) for key, cls in categories.items()))
+    for key, cls in categories.items():
+        yield f"\n## {key}\n"
+        yield _as_markdown(inspect.getdoc(cls) or "")
+        yield ""
+        methods = {name for name in dir(cls) if not name.startswith("_") and callable(getattr(cls, name))}
+        order = [name for each in reversed(cls.__mro__) for name in vars(each) if name in methods]
+        yield from table(
+            ("method", "does"),
+            (
+                (
+                    f"`{name}({', '.join(list(inspect.signature(getattr(cls, name)).parameters)[1:])})`",
+                    first(getattr(cls, name)),
+                )
+                for name in dict.fromkeys(order)
+            ),
+        )
+        rows = runtime.explain("adapter", key).rows if key in runtime.keys("adapter") else ()
+        for candidate in (row.candidate for row in rows):
+            made = importlib.import_module(candidate.factory.__module__)
+            about = inspect.getdoc(inspect.get_annotations(made.create, eval_str=True)["return"]) or ""
+            yield f"\n### {key} {candidate.provider}\n"
+            yield f"{candidate.summary[:1].upper()}{candidate.summary[1:]}.\n"
+            yield _as_markdown(about.partition("\nArgs:\n")[0]).replace("*   ", "* ").rstrip() + "\n"
+            yield from table(("setting", "default", "meaning"), _fields(candidate.settings_class))
+    runtime.hooks.close()
+
+
+def _gist(cls: type) -> str:
+    """What stands behind the name in the first sentence of a contract."""
+    return first(cls).partition(": ")[2]
+
+
+def _starless(text: str) -> str:
+    """*text*, whose stars mean themselves."""
+    parts = re.split(r"(``[^`]+``)", text)
+    return "".join(f"`{part[2:-2]}`" if part.startswith("``") else part.replace("*", "\\*") for part in parts)
+
+
+def _schema_table(schema: dict[str, Any]) -> Iterator[str]:
+    required = schema.get("required", ())
+    yield from table(
+        ("field", "is", "default", "meaning"),
+        (
+            (
+                f"`{name}`",
+                _kind(field),
+                _default(field, name in required),
+                _starless(field.get("description", "")),
+            )
+            for name, field in schema.get("properties", {}).items()
+        ),
+    )
+
+
+def _default(field: dict[str, Any], required: bool) -> str:
+    if required:
+        return "required"
+    default = field.get("default")
+    return "" if default in (None, "", [], {}) else f"`{json.dumps(default, ensure_ascii=False)}`"
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """What a value is, in a word or two."""
+    if "enum" in schema:
+        return " or ".join(f"`{each}`" for each in schema["enum"])
+    if "$ref" in schema or "title" in schema:
+        return schema.get("title") or schema["$ref"].rpartition("/")[2]
+    if "anyOf" in schema:
+        kinds = [each for each in schema["anyOf"] if each.get("type") != "null"]
+        if any("$secret" in each.get("properties", {}) for each in kinds):
+            return "secret"
+        return " or ".join(dict.fromkeys(map(_kind, kinds)))
+    kind = schema.get("type", "any")
+    if kind == "array" and "items" in schema:
+        return f"list of {_kind(schema['items'])}"
+    if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
+        return f"table of {_kind(schema['additionalProperties'])}"
+    names = {"array": "list", "object": "table", "string": "text"}
+    return " or ".join(
+        names.get(each, each) for each in ([kind] if isinstance(kind, str) else kind) if each != "null"
+    )
+
+
+def _inner(schema: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The tables with names of their own that stand inside of one."""
+    found: dict[str, dict[str, Any]] = {}
+    waiting = [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()]
+    while waiting:
+        each = waiting.pop(0)
+        if "title" in each and "properties" in each and each["title"] not in found:
+            found[each["title"]] = each
+            waiting += each["properties"].values()
+        waiting += [
+            each[name] for name in ("items", "additionalProperties") if isinstance(each.get(name), dict)
+        ]
+        waiting += each.get("anyOf", ())
+    return list(found.items())
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "hooks.md": hooks,
     "errors.md": the_errors,
     "settings.md": the_settings,
+    "doctor.md": the_doctor,
+    "testing.md": the_testing,
+    "actions.md": the_actions,
+    "adapters.md": the_adapters,
 }
 
 

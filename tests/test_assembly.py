@@ -29,7 +29,7 @@ def test_built_ins_may_be_switched_off():
     runtime = assemble({"plugins": {"off": ["cache.memory"]}}, environment=False)
 
     record = runtime.hooks.plugin("cache.memory")
-    assert (record.state, record.by) == ("blocked", "[plugins] off")
+    assert (record.state, record.by) == ("off", "[plugins] off")
     assert runtime.resolve("adapter", "cache").provider == "disk"
 
 
@@ -37,7 +37,7 @@ def test_built_ins_may_be_switched_off():
 def test_a_guard_is_always_on(guard):
     """Asking to switch it off is an error that says so."""
     with pytest.raises(
-        SettingsError, match=f"^plugins.off: {guard} is always on, and cannot be switched off$"
+        SettingsError, match=f"^plugins.off: {guard} is always on, and cannot be switched off"
     ):
         assemble({"plugins": {"off": [guard]}}, environment=False)
 
@@ -50,7 +50,7 @@ def test_a_plugin_of_the_application_may_be_switched_off(tmp_path, monkeypatch):
     runtime = assemble({"app": {"plugins": ["loud_plugin"]}}, off=["loud_plugin"], environment=False)
 
     record = runtime.hooks.plugin("loud_plugin")
-    assert (record.state, record.reason, record.by) == ("off", "it is switched off", "-p no:")
+    assert (record.state, record.reason, record.by) == ("off", "it is switched off", "assemble(off=...)")
 
 
 def test_a_plugin_that_fails_is_kept_apart(tmp_path, monkeypatch):
@@ -129,6 +129,19 @@ def test_a_key_that_nobody_fills_is_a_warning():
     assert [str(each) for each in assemble(settings, environment=False).settings.warnings] == [
         "adapters.selections.cash: nobody fills adapter:cash (did you mean cache?)",
         'lifecycle.keys."adapter:cach": nobody fills adapter:cach (did you mean cache?)',
+    ]
+
+
+def test_a_provider_that_nobody_is_is_a_warning():
+    """It says which is meant; one that is registered is none, nor is a key that has a warning already."""
+    settings = {
+        "adapters": {"selections": {"cache": "dsk", "queue": "kafka", "storage": "local", "cash": "disk"}}
+    }
+
+    assert [str(each) for each in assemble(settings, environment=False).settings.warnings] == [
+        "adapters.selections.cash: nobody fills adapter:cash (did you mean cache?)",
+        "adapters.selections.cache: no candidate of 'cache' has the provider 'dsk' (did you mean disk?)",
+        "adapters.selections.queue: no candidate of 'queue' has the provider 'kafka' (there are: memory, sqlite)",
     ]
 
 

@@ -3,13 +3,27 @@
 A plugin imports this, and the library it is about; never the kernel.
 """
 
+from .actions import Action
+from .attempts import Breaker, Retry
 from .candidates import Candidate, Identity, Need, Policies, Ready, Source
-from .categories import Cache
+from .categories import (
+    Cache,
+    Database,
+    Delivery,
+    Messaging,
+    Queries,
+    Queue,
+    QueueCounts,
+    SecretStore,
+    Storage,
+)
 from .domains import Domain
 from .errors import (
     ActionError,
+    ActionTimeout,
     ActivationError,
     ActivationTimeout,
+    BreakerOpen,
     Busy,
     Closed,
     Conflict,
@@ -26,6 +40,7 @@ from .errors import (
     Malformed,
     NoCandidate,
     NothingBefore,
+    NothingToCall,
     NotServing,
     Objection,
     OneiricError,
@@ -40,6 +55,7 @@ from .errors import (
     RolledBack,
     RunError,
     RuntimeClosing,
+    SecretError,
     SelectionUnsatisfied,
     SettingsError,
     StateError,
@@ -51,6 +67,7 @@ from .errors import (
     a_few,
     nearest,
 )
+from .events import Envelope, EventHandler, FanOut, Filter, Op, Subscription
 from .grammar import (
     Deprecation,
     Form,
@@ -65,7 +82,7 @@ from .grammar import (
     wraps,
 )
 from .health import Health
-from .keys import Key, check_name
+from .keys import NAME, Key, check_name
 from .lifecycle import (
     PROMOTE,
     ROLL_BACK,
@@ -80,11 +97,17 @@ from .lifecycle import (
 )
 from .plugins import Clock, CommandContext, Host, PluginContext, TaskHandle
 from .resolution import Decision, Markers, Request, Row, Selection, View
+from .secrets import MASK, Secret, SecretSource
+from .state import JSON, NodeSeen, Record, Retention, StateStore, Store, Stored, StoreFinding
 
 __all__ = [
+    "Action",
     "ActionError",
+    "ActionTimeout",
     "ActivationError",
     "ActivationTimeout",
+    "Breaker",
+    "BreakerOpen",
     "Build",
     "Busy",
     "Cache",
@@ -95,15 +118,21 @@ __all__ = [
     "CommandContext",
     "Conflict",
     "Corrupt",
+    "Database",
     "Decision",
+    "Delivery",
     "DependencyCycle",
     "DependencyFailed",
     "Deprecation",
     "Domain",
     "Draining",
     "Empty",
+    "Envelope",
+    "EventHandler",
     "FactoryError",
+    "FanOut",
     "FetchError",
+    "Filter",
     "Form",
     "GateTimeout",
     "Generation",
@@ -111,16 +140,23 @@ __all__ = [
     "HealthRejected",
     "Host",
     "Identity",
+    "JSON",
     "Key",
     "Locked",
+    "MASK",
     "Malformed",
     "Markers",
+    "Messaging",
+    "NAME",
     "Need",
     "NoCandidate",
+    "NodeSeen",
     "NotServing",
     "NothingBefore",
+    "NothingToCall",
     "Objection",
     "OneiricError",
+    "Op",
     "Operation",
     "PROMOTE",
     "Paused",
@@ -129,18 +165,28 @@ __all__ = [
     "PluginError",
     "Policies",
     "Problem",
+    "Queries",
+    "Queue",
+    "QueueCounts",
     "ROLL_BACK",
     "Ready",
+    "Record",
     "Reentrant",
     "Rejected",
     "RemoteError",
     "Request",
     "ResolutionError",
+    "Retention",
     "Retirement",
+    "Retry",
     "RolledBack",
     "Row",
     "RunError",
     "RuntimeClosing",
+    "Secret",
+    "SecretError",
+    "SecretSource",
+    "SecretStore",
     "Selection",
     "SelectionUnsatisfied",
     "SettingsError",
@@ -148,6 +194,12 @@ __all__ = [
     "Source",
     "Spec",
     "StateError",
+    "StateStore",
+    "Storage",
+    "Store",
+    "StoreFinding",
+    "Stored",
+    "Subscription",
     "Superseded",
     "SwapReport",
     "TaskHandle",

@@ -127,6 +127,7 @@ class Candidate:
         policies: How it wants to be treated.
         summary: One line for people.
         metadata: Anything, for plugins; never looked at by the kernel.
+        data: What its domain wants to know of it: an instance of the domain's ``entry`` class.
     Raises:
         PluginError: A field is not well formed; said once, naming the candidate.
     """
@@ -148,6 +149,7 @@ class Candidate:
     policies: Policies = _USUAL
     summary: str = ""
     metadata: Mapping[str, Any] = attrs.field(default=_NO_METADATA, hash=False, repr=False)
+    data: Any = attrs.field(default=None, hash=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         # One pass without a validator object a field: a million of these are made in a second or two.

@@ -23,12 +23,16 @@
     │   ├── Paused · Draining      an operator said so
     │   ├── Closed                 the runtime is closed
     │   └── GateTimeout            a swap that cannot overlap took longer than the user would wait
+    ├── NothingToCall          the domain is not there, or has nothing to call
+    ├── BreakerOpen            it failed too often lately, and is left alone for a while
     ├── Busy                   the slot was not free in time
     ├── Superseded             a newer change took its place
     ├── RuntimeClosing         the runtime takes no new operations
     ├── WrongThread            this belongs on the runtime's loop, or off it
-    ├── ActionError            an action refused its request
+    ├── ActionError            an action refused its request, or failed
+    │   └── ActionTimeout          it took longer than it may
     ├── RunError               a task or workflow run failed
+    ├── SecretError            a secret cannot be had
     ├── SettingsError          every problem of the settings at once
     ├── PluginError            a plugin, or what it declares, is not well formed
     ├── RemoteError            a stream could not be fetched, verified or applied
@@ -406,6 +410,24 @@ class GateTimeout(NotServing):
     exit_code = 8
 
 
+class NothingToCall(OneiricError):
+    """There is no such domain, its parts are used and not called, or it has no interface of its own."""
+
+    exit_code = 3
+
+
+class BreakerOpen(OneiricError):
+    """It failed too often lately, and was not tried: ``name`` is what, ``seconds`` how long it is left alone yet."""
+
+    exit_code = 4
+
+    def __init__(self, name: str, seconds: float) -> None:
+        super().__init__(
+            f"{name} failed too often lately, and is left alone", hint=f"it is tried again in {seconds:.1f} s"
+        )
+        self.name, self.seconds = name, seconds
+
+
 class Busy(OneiricError):
     """The slot was not free in time: ``holder`` is what has it."""
 
@@ -438,19 +460,74 @@ class WrongThread(OneiricError):
 
 
 class ActionError(OneiricError):
-    """An action refused its request; ``setting`` is the path of the setting to change, where one would help."""
+    """An action refused its request, or failed.
+
+    Attributes:
+        SHOWN: How many problems its text names.
+        setting: The path of the setting to change, where one would help.
+        problems: What is wrong with the request, each with its path; empty where something else is.
+    """
 
     exit_code = 4
+    SHOWN: ClassVar[int] = 20
 
-    def __init__(self, message: str, *, setting: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        setting: str | None = None,
+        problems: Iterable[Problem] = (),
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint or (f"see the setting {setting}" if setting else None))
-        self.setting = setting
+        self.setting, self.problems = setting, tuple(problems)
+
+    def __str__(self) -> str:
+        if not self.problems:
+            return super().__str__()
+        lines = [f"  {problem}" for problem in self.problems[: self.SHOWN]]
+        if len(self.problems) > self.SHOWN:
+            lines.append(f"  and {len(self.problems) - self.SHOWN} more")
+        return "\n".join([self.message, *lines, *([f"  {self.hint}"] if self.hint else [])])
+
+
+class ActionTimeout(ActionError):
+    """An action took longer than it, or its caller, allows."""
+
+    exit_code = 8
 
 
 class RunError(OneiricError):
     """A run of a task or a workflow failed."""
 
     exit_code = 4
+
+
+class SecretError(OneiricError):
+    """A secret cannot be had.  It says which and why, and never what one holds.
+
+    A source may raise it with nothing but a reason, which is shown; so it is no place for what was read.
+
+    Attributes:
+        reason: Why, in words that follow "cannot be had".
+        name: The secret's name in ``[secrets]``; filled in by the kernel, as are the two below.
+        source: Where it comes from: ``env:DB_PASSWORD``.
+    """
+
+    exit_code = 6
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        name: str = "",
+        source: str = "",
+        where: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        said = f"the secret {name!r} ({source}) cannot be had: {reason}" if name else reason
+        super().__init__(said, where=where, hint=hint)
+        self.reason, self.name, self.source = reason, name, source
 
 
 # --- settings and plugins --------------------------------------------------------------------------------------

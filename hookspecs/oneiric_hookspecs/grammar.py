@@ -78,12 +78,21 @@ class Spec(Generic[P, R, A]):
         form: How it is called.
         answer: The type of one answer.
         deprecated: Why not to implement it; None while it is current.
+
+    Attributes:
+        arguments: The names of the arguments, in order.
     """
 
     function: Callable[P, Any]
     form: Form
     answer: type
     deprecated: Deprecation | None = None
+    # Read once: it is asked for with every implementation.
+    arguments: tuple[str, ...] = attrs.field(init=False, repr=False)
+
+    @arguments.default
+    def _arguments(self) -> tuple[str, ...]:
+        return tuple(inspect.signature(self.function).parameters)
 
     @property
     def name(self) -> str:
@@ -94,11 +103,6 @@ class Spec(Generic[P, R, A]):
     def is_async(self) -> bool:
         """Whether a call is awaited."""
         return inspect.iscoroutinefunction(self.function)
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """The names of the arguments, in order."""
-        return tuple(inspect.signature(self.function).parameters)
 
 
 def _spec(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol, TypeVar, overload
 
 import attrs
 
+from .attempts import Breaker, Retry
 from .candidates import Candidate
 from .resolution import Decision
+from .state import StateStore
 
 T = TypeVar("T")
 
@@ -62,8 +64,68 @@ class Host(Protocol):
     def lease(self, domain: str, name: str) -> AbstractContextManager[Any]:
         """Lease what is bound, from any thread.  Raises: NotServing."""
 
+    @property
+    def state(self) -> StateStore:
+        """The state store that ``[state] url`` chooses; opened when it is first asked, closed with the runtime."""
+
+    async def call(self, domain: str, name: str, payload: Any = None) -> Any:
+        """Call a part, as its domain says: run the task, invoke the action.
+
+        Args:
+            domain: One that has something to call.
+            name: The part's.
+            payload: Plain data.
+        Raises:
+            OneiricError: As the domain says; the domain has nothing to call.
+        """
+
+    def domain(self, name: str) -> Any:
+        """The typed interface of a domain: ``host.domain("event").emit(...)``.  Raises: OneiricError, it has none."""
+
     def spawn(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> TaskHandle:
         """Start a task that the runtime owns: reported if it fails, cancelled and awaited at close."""
+
+    async def attempt(
+        self,
+        call: Callable[[], Awaitable[T]],
+        *,
+        name: str,
+        retry: Retry | None = None,
+        breaker: Breaker | None = None,
+    ) -> T:
+        """Await ``call()``, again where it fails and *retry* allows.
+
+        Args:
+            call: Makes one attempt.
+            name: What is called, for the breaker and the status; those of one name share them.
+            retry: None tries once.
+            breaker: None always tries.
+        Raises:
+            BreakerOpen: It was left alone, and nothing was called.
+            Exception: Of the last attempt.
+        """
+
+    async def in_thread(self, call: Callable[[], T], *, name: str) -> T:
+        """Call *call* in a thread of the runtime, and wait for what it gives, or raises.
+
+        For what may wait or reckon long.  A waiter that is cancelled goes on at once; the call ends by itself.
+
+        Args:
+            call: What is called.
+            name: The thread's, as in status.
+        Raises:
+            TooManyHung: Too many earlier calls never came back.
+        """
+
+    @property
+    def revision(self) -> int:
+        """Grows with every change of what is registered or decided; as long as it is the same, so are those."""
+
+    def keys(self, domain: str) -> tuple[str, ...]:
+        """The names of a domain that somebody registered for, sorted."""
+
+    def schema(self, cls: Any) -> dict[str, Any]:
+        """The JSON Schema (draft 2020-12) of what ``structure`` would take for *cls*."""
 
     @overload
     def structure(self, cls: type[T], data: Any, path: str) -> T: ...
@@ -80,8 +142,15 @@ class CommandContext(Protocol):
     def settings(self) -> Any:
         """The settings in force."""
 
+    @property
+    def json(self) -> bool:
+        """Whether the answer is to be one JSON object."""
+
     def host(self) -> AbstractAsyncContextManager[Host]:
         """A started runtime of the settings and plugins: ``async with context.host() as host``."""
+
+    def masked(self, text: str) -> str:
+        """*text* without the secrets that are known; for what is not shown by ``show``, which does so itself."""
 
     def show(self, value: Any, schema: str) -> None:
         """Give the command's answer, plain data: a table or lines for people, with ``--json`` one object.
@@ -89,6 +158,15 @@ class CommandContext(Protocol):
         Args:
             value: A mapping, or a sequence of mappings.
             schema: Its name, such as ``shop/orders/1``.
+        """
+
+    def tell(self, value: Mapping[str, Any], schema: str, text: str) -> None:
+        """Give one of several answers, at once: one object in a line with ``--json``, else *text*.
+
+        Args:
+            value: Plain data.
+            schema: Its name, such as ``shop/order/1``.
+            text: The same for people.
         """
 
 

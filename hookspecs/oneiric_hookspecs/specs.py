@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from .actions import Action
 from .candidates import Candidate
 from .domains import Domain
 from .errors import Objection, OneiricError
@@ -17,6 +18,8 @@ from .health import Kind
 from .lifecycle import Build, Generation, Operation, Retirement, Signals, SwapReport, Verdict
 from .plugins import Host
 from .resolution import Decision, Request, Selection, View
+from .secrets import SecretSource
+from .state import Store
 
 # =====================================================================================================
 # what there is
@@ -68,6 +71,79 @@ def oneiric_candidates() -> Iterable[Candidate]:
             @hookimpl
             def oneiric_candidates():
                 yield Candidate(Key.of("adapter", "cache"), "redis", "shop_redis:connect", priority=10)
+    """
+
+
+@declares(Action)
+def oneiric_actions() -> Iterable[Action]:
+    """Declare the actions that this plugin brings.
+
+    Called when candidates are collected; each action becomes a candidate of the domain that collects them, with the
+    plugin as its provider.
+
+    Returns:
+        Any number of actions; none is a fine answer.
+    Raises:
+        Exception: The plugin is failed, with the reason; none of what it declares counts.
+    Ordering:
+        Every plugin is asked, oldest first.  Of two actions of one name the later plugin's wins; the settings may
+        choose.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_actions():
+                yield Action("text.shout", "Say it in capitals", takes=Text, returns=Text, run=shout)
+    """
+
+
+@declares(Store)
+def oneiric_stores() -> Iterable[Store]:
+    """Declare kinds of state stores.
+
+    Called once, when the plugins have been loaded; the settings choose one by ``[state] url = "SCHEME:..."``.
+
+    Returns:
+        Any number of stores; none is a fine answer.
+    Raises:
+        Exception: The plugin is failed, with the reason; none of its stores can be chosen.
+    Ordering:
+        Every plugin is asked; it decides nothing.  Two stores of one scheme: neither can be chosen, and choosing it is
+        an error that names both plugins.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_stores():
+                yield Store("postgres", open_postgres, "shared by all nodes, in PostgreSQL")
+    """
+
+
+@declares(SecretSource)
+def oneiric_secret_sources() -> Iterable[SecretSource]:
+    """Declare where secrets may come from.
+
+    Called once, when the plugins have been loaded; the settings choose one by ``[secrets] name = "SCHEME:..."``.
+
+    Returns:
+        Any number of sources; none is a fine answer.
+    Raises:
+        Exception: The plugin is failed, with the reason; none of its sources can be chosen.
+    Ordering:
+        Every plugin is asked; it decides nothing.  Two sources of one scheme: neither can be chosen, and choosing it
+        is an error that names both plugins.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_secret_sources():
+                yield SecretSource("vault", read_from_vault, "HashiCorp Vault, by path and field")
     """
 
 

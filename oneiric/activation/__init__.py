@@ -2,6 +2,7 @@
 
 from .activator import Activator
 from .closing import Closing
+from .fetching import Fetching
 from .generation import Fingerprint, Generation, fingerprint_of
 from .holding import Owners
 from .lease import Handle, Lease, TracedLease, TracedUse, Use
@@ -14,6 +15,7 @@ __all__ = [
     "Cell",
     "Closing",
     "Count",
+    "Fetching",
     "Fingerprint",
     "Generation",
     "Handle",

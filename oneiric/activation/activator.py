@@ -11,10 +11,13 @@ from typing import Any
 from oneiric_hookspecs import (
     ActivationTimeout,
     Candidate,
+    DependencyFailed,
     FactoryError,
     Key,
     OneiricError,
     Permanent,
+    Secret,
+    SecretError,
     SettingsError,
     Source,
     Vetoed,
@@ -22,10 +25,12 @@ from oneiric_hookspecs import (
 )
 
 from oneiric.hooks import HookManager
+from oneiric.secrets import Secrets
 from oneiric.settings import Settings
 from oneiric.tasks import Tasks
 
 from .closing import Closing
+from .fetching import DOMAIN
 from .generation import Fingerprint, Generation, fingerprint_of
 from .holding import Owners
 from .hosting import Hosting
@@ -41,6 +46,7 @@ class Activator:
         tasks: Where products live.
         hooks: Who loads and builds.
         contract_of: What an instance of a domain and name has to satisfy.
+        secrets: Where those come from that settings refer to.
         at_once: How many products may be made at one time.
     """
 
@@ -51,12 +57,13 @@ class Activator:
         hooks: HookManager,
         settings: Settings,
         contract_of: Callable[[str, str], type | None],
+        secrets: Secrets,
         *,
         at_once: int = 16,
     ) -> None:
         self.owners = Owners(tasks.loop)
         self.closing = Closing(tasks, threads, self.owners)
-        self._settings = settings
+        self._settings, self._secrets = settings, secrets
         self._written: dict[tuple[Key, str], str] = {}
         self._tasks, self._threads, self._hooks = tasks, threads, hooks
         self._contract_of = contract_of
@@ -123,14 +130,20 @@ class Activator:
         Raises:
             Vetoed: A plugin objects.
             Permanent: The factory cannot be had, or the settings do not fit.
-            ActivationTimeout: Importing takes too long.
+            DependencyFailed: A secret cannot be had.
+            ActivationTimeout: Importing takes too long, or fetching the secrets.
         """
         candidate = generation.candidate
         if self._check.impls:
             objections = await self._check(operation.view(), candidate)
             if objections:
                 raise Vetoed(objections[0].reason, plugin=objections[0].plugin, objections=objections)
-        generation.settings = self.settings_of(candidate) if like is None else like.settings
+        if like is not None:
+            generation.settings = like.settings
+        else:
+            generation.settings = await self.settings_of(
+                operation, candidate, generation.limits.create_timeout
+            )
         try:
             if isinstance(candidate.factory, str):
                 # Importing may take long, and may hang.
@@ -151,17 +164,44 @@ class Activator:
             )
         return factory  # type: ignore[no-any-return]
 
-    def settings_of(self, candidate: Candidate) -> Any:
-        """The settings of *candidate* as they are written now.
+    async def settings_of(self, operation: Operation, candidate: Candidate, seconds: float) -> Any:
+        """The settings of *candidate* as they are written now, with the secrets they refer to.
 
         Raises:
             Permanent: They do not fit.
+            DependencyFailed: A secret cannot be had; it may be there at another time.
+            ActivationTimeout: Fetching the secrets takes more than *seconds*.
         """
+        settings = self._settings
+        names: tuple[str, ...] = ()
         try:
-            return self.settings.of(candidate)
+            names = settings.references(candidate)
+            if not names:
+                return settings.of(candidate)
+            return settings.of(candidate, await self._fetched(operation, names, seconds))
         except SettingsError as error:
             more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
-            raise Permanent(f"its settings do not fit: {error.problems[0]}{more}") from error
+            # What was fetched may be another one the next time.
+            kind = FactoryError if names else Permanent
+            raise kind(f"its settings do not fit: {error.problems[0]}{more}") from error
+
+    async def _fetched(
+        self, operation: Operation, names: tuple[str, ...], seconds: float
+    ) -> dict[str, Secret]:
+        if operation.want.reload:
+            for name in names:
+                self._secrets.rotate(name)
+        getting = asyncio.gather(*map(self._secrets.get, names), return_exceptions=True)
+        found = await self._in_time(getting, operation.limit(seconds), "fetching its secrets")
+        for name, each in zip(names, found, strict=True):
+            if isinstance(each, SecretError):
+                at = f" ({each.where})" if each.where else ""
+                hint = f"its source is {each.source}{at}" if each.source else each.hint
+                path = [operation.key, Key(DOMAIN, name)]
+                raise DependencyFailed(each.reason, path=path, hint=hint)
+            if isinstance(each, BaseException):
+                raise each
+        return dict(zip(names, found, strict=True))
 
     async def start(self, operation: Operation, generation: Generation, factory: Callable[..., Any]) -> None:
         """Make the product and start it.

@@ -99,10 +99,19 @@ class Threads:
         loop: Where results are delivered.
         limit: How many calls may be under way; more of them wait.
         hung_limit: How many given-up calls may be outstanding before new ones are refused.
+        what: What is called in them, for messages.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, limit: int = 32, hung_limit: int = 8) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        limit: int = 32,
+        hung_limit: int = 8,
+        what: str = "calls of factories, probes or closes",
+    ) -> None:
         self._loop = loop
+        self._what = what
         self._room = asyncio.Semaphore(limit)
         self._hung_limit = hung_limit
         self._jobs: set[Job] = set()
@@ -148,7 +157,7 @@ class Threads:
         """
         if limited and self.hung >= self._hung_limit:
             raise TooManyHung(
-                f"{self.hung} calls of factories, probes or closes never came back",
+                f"{self.hung} {self._what} never came back",
                 hint=f"hung: {', '.join(sorted(job.name for job in self._jobs if job.abandoned))}",
             )
         async with self._room:

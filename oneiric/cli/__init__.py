@@ -11,9 +11,25 @@ from .group import Main
 COMMANDS = {
     "list": ("oneiric.cli.listing", "List the parts there are, and which candidate wins each."),
     "explain": ("oneiric.cli.explain", "Say which candidate fills a part, why, and why not the others."),
+    "config": ("oneiric.cli.config", "Show the settings in force, check them, and say what there is to set."),
     "plan": ("oneiric.cli.plan", "Say what another settings file would change; touch nothing."),
     "plugins": ("oneiric.cli.plugins", "List what is plugged in, and what is not, and why."),
     "hooks": ("oneiric.cli.hooks", "List the hooks, how each is called, and who implements it."),
+    "secrets": (
+        "oneiric.cli.secrets",
+        "List the secrets that the settings name, and whether they can be had.",
+    ),
+    "check": ("oneiric.cli.check", "Say whether a kit keeps what every kit promises."),
+    "new": ("oneiric.cli.new", "Write a plugin or an application to begin with."),
+    "doctor": ("oneiric.cli.doctor", "Say what is wrong, and the command that mends it."),
+    "bisect": (
+        "oneiric.cli.bisect",
+        "Find which plugin breaks CMD, by switching off half of them again and again.",
+    ),
+    "completion": (
+        "oneiric.cli.completion",
+        "Print the script by which a shell completes words of this command line.",
+    ),
     "demo": ("oneiric.cli.demo", "See it work: swaps under load, a refusal, a rollback."),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -13,8 +14,8 @@ import click
 if TYPE_CHECKING:
     from .context import Context
 
-#: As the shell shows a process that SIGINT or SIGPIPE ended.
-INTERRUPTED, BROKEN_PIPE = 130, 141
+#: As the shell shows a process that SIGINT, SIGPIPE or SIGTERM ended.
+INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 
 
 class Told(Exception):
@@ -49,9 +50,11 @@ def finish(run: Callable[[], None], context: Context) -> int:
         click.echo(error.format_message(), err=True, color=context.color_err)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort, EOFError) as error:
+        if context.terminated:
+            return TERMINATED  # whoever sent it knows
         return _report(context, _Report("Interrupted", "interrupted", None, INTERRUPTED), error)
     except Exception as error:
-        return _report(context, _describe(error), error)
+        return _report(context, _describe(error, context.masked), error)
     return code
 
 
@@ -59,12 +62,14 @@ class _Report:
     def __init__(self, code: str, message: str, hint: str | None, exit_code: int, **more: Any) -> None:
         self.code, self.message, self.hint, self.exit, self.more = code, message, hint, exit_code, more
 
-    def json(self) -> str:
+    def json(self, masked: Callable[[str], str]) -> str:
+        from .output import mask
+
         facts = {"code": self.code, "message": self.message, "hint": self.hint, "exit": self.exit}
-        return json.dumps({"schema": "oneiric/error/1", **facts, **self.more})
+        return json.dumps({"schema": "oneiric/error/1", **mask({**facts, **self.more}, masked)})
 
 
-def _describe(error: Exception) -> _Report:
+def _describe(error: Exception, masked: Callable[[str], str]) -> _Report:
     if isinstance(error, click.UsageError):
         return _usage(error)
     if isinstance(error, click.ClickException):
@@ -87,7 +92,7 @@ def _describe(error: Exception) -> _Report:
     where = ":".join(map(str, _place(error)))
     return _Report(
         "Bug",
-        f"a bug: {type(error).__name__}: {' '.join(str(error).split())[:300]} ({where})",
+        f"a bug: {type(error).__name__}: {' '.join(masked(str(error)).split())[:300]} ({where})",
         "please report it, with what --debug prints",
         1,
     )
@@ -110,15 +115,17 @@ def _report(context: Context, report: _Report, error: BaseException) -> int:
     if options.debug and report.exit != INTERRUPTED:
         import traceback
 
-        traceback.print_exception(error)
+        trace = context.masked("".join(traceback.format_exception(error)))
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody is there to be told
+            click.echo(trace, err=True, nl=False)
     if options.json:
-        text = report.json()
+        text = report.json(context.masked)
     elif report.exit == INTERRUPTED:
         text = "interrupted"
     else:
         word = click.style("error:", fg="red", bold=True) if context.color_err else "error:"
         lines = [f"{word} {report.message}", *(f"  {line}" for line in (report.hint or "").splitlines())]
-        text = "\n".join(lines)
+        text = context.masked("\n".join(lines))
     try:
         click.echo(text, err=True, color=context.color_err)
     except (OSError, ValueError, AttributeError):

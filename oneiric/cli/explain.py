@@ -67,7 +67,7 @@ def command(
         if why_not is not None
         else (lambda _: _whole(context, decision))
     )
-    context.show(decision, "oneiric/explain/1", human)
+    context.show(decision, "oneiric/explain/1", human, page=True)
 
 
 def _absent(provider: str | None, rows: Any) -> bool:

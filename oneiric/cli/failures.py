@@ -27,8 +27,10 @@ class Failure(NamedTuple):
         error = record.error
         if not isinstance(error, OneiricError):
             return cls(record.reason, _raised(record) or record.where or "", "")
+        from oneiric.hooks.faults import short  # whose neighbours take longer than the TAB key may
+
         where = error.where or _raised(record) or record.where or ""
-        return cls(error.message or record.reason, where, error.hint or "")
+        return cls(short(error.message or record.reason), where, short(error.hint or ""))
 
     def error(self, record: Any) -> PluginError:
         """The same as an error that ends a command."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -71,6 +74,7 @@ class Main(Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command of that word, imported now; None where there is none."""
+        completing = ctx.resilient_parsing
         if name in self.table:
             with no_collecting():
                 found = import_module(self.table[name][0]).command
@@ -79,8 +83,14 @@ class Main(Group):
 
             if name not in kits.words():
                 return None
-            found = kits.load(name)
-        return with_globals(found)
+            # What is not ours is imported only to be run.
+            found = kits.load(name) if not completing or kits.is_ours(name) else click.Command(name)
+        found = with_globals(found)
+        if completing:
+            from .completion.words import attach
+
+            attach(found, name)
+        return found
 
     # --- help, without importing -------------------------------------------------------------------------------
 
@@ -90,12 +100,16 @@ class Main(Group):
 
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
-        others = [
-            (word, kits.whose(who)) for word, who in sorted(kits.words().items()) if word not in self.table
-        ]
-        if others:
-            with formatter.section("From kits"):
-                formatter.write_dl(others)
+        others = {word: who for word, who in sorted(kits.words().items()) if word not in self.table}
+        mine = [word for word, who in others.items() if all(each.distribution == "oneiric" for each in who)]
+        sections = {
+            "Of domains": [(word, f"see oneiric {word} --help") for word in mine],
+            "From kits": [(word, kits.whose(who)) for word, who in others.items() if word not in mine],
+        }
+        for title, words in sections.items():
+            if words:
+                with formatter.section(title):
+                    formatter.write_dl(words)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         """The words that begin so; options, where it begins with a dash."""
@@ -118,14 +132,27 @@ class Main(Group):
     ) -> Any:
         """Run the command of *args*, and exit as it ends; with *standalone_mode* off, give the exit code."""
         words = list(sys.argv[1:] if args is None else args)
-        self._main_shell_completion(extra, "oneiric", complete_var)
+        asked = os.environ.get("_ONEIRIC_COMPLETE")
+        if asked:
+            from .completion.words import complete
+
+            sys.exit(complete(self, asked))
         context = Context(words)
         code = finish(lambda: self._run(words, context), context)
         if not standalone_mode:
             return code
         if context.options.json:
             seal()  # what plugins do at the very end, too
+        # When the process ends, its memory goes with it: a last look for garbage is a sixth of a short command.
+        atexit.register(gc.freeze)
         sys.exit(code)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was typed; SIGTERM ends it as Ctrl-C does."""
+        from .signals import terminable
+
+        with terminable(ctx.obj):
+            return super().invoke(ctx)
 
     def _run(self, words: list[str], context: Context) -> None:
         with self.make_context("oneiric", words, obj=context) as ctx:

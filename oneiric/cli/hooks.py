@@ -38,7 +38,7 @@ def show_hooks(context: Context, name: str | None) -> None:
             [[h["name"], h["form"], h["call"], h["answer"] or "", _who(h)] for h in found],
         )
 
-    context.show({"hooks": found}, "oneiric/hooks/1", human)
+    context.show({"hooks": found}, "oneiric/hooks/1", human, page=True)
 
 
 def _hook(hook: Any) -> dict[str, Any]:

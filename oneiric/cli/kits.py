@@ -20,20 +20,26 @@ class Word(NamedTuple):
 
 @functools.cache
 def words() -> dict[str, list[Word]]:
-    """Every word, with each who brings it."""
-    from importlib.metadata import entry_points
+    """Every word, with each who brings it; a distribution whose metadata is damaged brings none."""
+    from oneiric.installed import installed
 
     found: dict[str, list[Word]] = {}
-    for entry in entry_points(group=GROUP):
-        dist = entry.dist
-        who = Word("", "", entry.value) if dist is None else Word(dist.name, dist.version, entry.value)
-        found.setdefault(entry.name, []).append(who)
+    for each in installed(GROUP):
+        if not each.fault:
+            found.setdefault(each.name, []).append(Word(each.distribution, each.version, each.target))
     return found
 
 
 def whose(who: list[Word]) -> str:
     """For help: who brings it."""
     return "from " + ", and ".join(f"{each.distribution} {each.version}".strip() for each in who)
+
+
+def is_ours(word: str) -> bool:
+    """Whether this very distribution brings it."""
+    return all(
+        each.distribution == "oneiric" and each.target.startswith("oneiric.") for each in words()[word]
+    )
 
 
 def load(word: str) -> click.Command:
@@ -61,7 +67,9 @@ def load(word: str) -> click.Command:
             found = import_module(module_name)
             for part in path.split("."):
                 found = getattr(found, part)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise PluginError(
             f"the command {word} does not load: {type(error).__name__}: {error}",
             distribution=distribution,

@@ -50,7 +50,7 @@ def command(context: Context, domain: str | None, shadowed: bool) -> None:
             ["DOMAIN", "KEY", "PROVIDER", "PLUGIN", "WHY", "OTHERS"], [_line(part) for part in parts]
         )
 
-    context.show({"keys": parts}, "oneiric/list/1", human)
+    context.show({"keys": parts}, "oneiric/list/1", human, page=True)
 
 
 def _line(part: dict[str, Any]) -> list[str]:

@@ -13,7 +13,8 @@ class Options:
     """What was given, wherever it stood.
 
     Attributes:
-        config: The settings file; None looks for one.
+        config: The settings files, the weakest first; where there are none, one is looked for.
+        profile: The profile; None leaves it to the environment.
         off: Plugins to leave out.
         plugins: Modules to load as plugins.
         json: Whether the answer is one JSON object.
@@ -21,10 +22,12 @@ class Options:
         color: ``auto``, ``always`` or ``never``.
         strict: Whether a plugin that fails is an error.
         debug: Whether errors come with their traceback.
+        no_pager: Whether a long answer is written at once, on a terminal, too.
     """
 
     def __init__(self) -> None:
-        self.config: str | None = None
+        self.config: list[str] = []
+        self.profile: str | None = None
         self.off: list[str] = []
         self.plugins: list[str] = []
         self.json = False
@@ -32,6 +35,7 @@ class Options:
         self.color = "auto"
         self.strict = False
         self.debug = False
+        self.no_pager = False
 
     def plug(self, names: tuple[str, ...]) -> None:
         """Take in ``-p``: ``no:NAME`` leaves a plugin out, anything else is a module."""
@@ -68,9 +72,15 @@ _COLORS = click.Choice(["auto", "always", "never"])
 _GLOBAL: list[tuple[list[str], Callable[[Options, Any], None], str, dict[str, Any]]] = [
     (
         ["-c", "--config"],
-        _sets("config"),
-        "The settings; else the nearest oneiric.toml.",
-        {"metavar": "FILE"},
+        lambda options, files: options.config.extend(files),
+        "The settings; else the nearest oneiric.toml. May be repeated; the later wins.",
+        {"multiple": True, "metavar": "FILE"},
+    ),
+    (
+        ["--profile"],
+        _sets("profile"),
+        "A profile of the settings: default, serverless, test or yours.",
+        {"metavar": "NAME"},
     ),
     (
         ["-p", "--plugin"],
@@ -84,6 +94,7 @@ _GLOBAL: list[tuple[list[str], Callable[[Options, Any], None], str, dict[str, An
     (["--color"], _sets("color"), "Colours; auto is for a terminal.", {"type": _COLORS}),
     (["--strict"], _sets("strict"), "A plugin that fails is an error.", {"is_flag": True}),
     (["--debug"], _sets("debug"), "Errors with their traceback.", {"is_flag": True}),
+    (["--no-pager"], _sets("no_pager"), "Long answers at once, in a terminal, too.", {"is_flag": True}),
 ]
 
 
@@ -94,7 +105,7 @@ def globals_for(command: click.Command, *, hidden: bool) -> list[click.Parameter
     for texts, put, about, more in _GLOBAL:
         free = [text for text in texts if text not in taken]
         if free:
-            name = "global_" + texts[-1].lstrip("-")
+            name = "global_" + texts[-1].lstrip("-").replace("-", "_")
             option = click.Option(
                 [name, *free], callback=_into(put), expose_value=False, hidden=hidden, help=about, **more
             )
@@ -109,5 +120,5 @@ def with_globals(command: click.Command) -> click.Command:
     if isinstance(one, click.Group):
         one.commands = {name: with_globals(each) for name, each in one.commands.items()}
     if one.epilog is None:
-        one.epilog = "-c -p --json -q -v --color --strict --debug: see oneiric --help"
+        one.epilog = "-c --profile -p --json -q -v --color --strict --debug --no-pager: see oneiric --help"
     return one

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from unicodedata import east_asian_width
 
@@ -27,6 +27,9 @@ COLORS = {
     "->": "green",
     "kept": "green",
     "failed": "red",
+    "fail": "red",
+    "warn": "yellow",
+    "ok": "green",
     "broken": "red",
     "x": "red",
     "off": "yellow",
@@ -50,9 +53,49 @@ def width() -> int:
     return max(20, shutil.get_terminal_size((WIDTH, 24)).columns)
 
 
+def longer_than_terminal(text: str) -> bool:
+    """Whether *text* would scroll away: it goes to a terminal, with somebody at its keys, and has more lines."""
+    if not all(getattr(stream, "isatty", lambda: False)() for stream in (sys.stdin, sys.stdout)):
+        return False
+    return text.count("\n") + 2 > shutil.get_terminal_size((WIDTH, 24)).lines
+
+
+def paged(text: str, *, color: bool) -> None:
+    """Write *text* through PAGER, or ``less``; at once where PAGER is empty or ``cat``."""
+    import shlex
+
+    try:
+        command = shlex.split(os.environ.get("PAGER", "less"))
+    except ValueError:  # a quote that does not end
+        command = []
+    if command in ([], ["cat"]):
+        click.echo(text, color=color)
+        return
+    # As git has it: colours are shown, and the text stays when the pager ends.
+    unset = "LESS" not in os.environ
+    os.environ.setdefault("LESS", "FRX")
+    try:
+        # Where colours were not wanted none were written, and there is nothing to be taken out.
+        click.echo_via_pager(text, color=True)
+    finally:
+        if unset:
+            del os.environ["LESS"]
+
+
 def plain(text: object) -> str:
     """*text* on one line, whatever a plugin wrote into it: no control character reaches a terminal."""
     return _CONTROL.sub(" ", str(text)).strip()
+
+
+def mask(value: Any, masked: Callable[[str], str]) -> Any:
+    """Plain data with *masked* applied to every text in it; names of fields stay."""
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, Mapping):
+        return {name: mask(item, masked) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [mask(item, masked) for item in value]
+    return value
 
 
 def cells(text: str) -> int:
@@ -89,7 +132,8 @@ def table(
     """*rows* under *head*, in columns that fit into *room*; a column in which nothing stands is left out.
 
     Args:
-        head: Names of the columns; ``SUMMARY`` is the first to give way, and ``WHERE`` is cut at its beginning.
+        head: Names of the columns; ``SUMMARY`` and ``HOOKS`` give way first, ``KEY`` last, and ``WHERE`` is cut at its
+            beginning.
         rows: Their cells.
         color: Whether states get their colour.
         room: Columns of the terminal; None takes what there is.
@@ -114,13 +158,17 @@ def table(
 def _fit(head: Sequence[str], widths: list[int], room: int) -> None:
     """Make the widest narrower until all fit, or none can give any more."""
     too_much = sum(widths) + 2 * (len(widths) - 1) - room
-    if "SUMMARY" in head and too_much > 0:
-        given = min(too_much, max(0, widths[head.index("SUMMARY")] - 4 * LEAST))
-        widths[head.index("SUMMARY")] -= given
-        too_much -= given
-    while too_much > 0 and max(widths, default=0) > LEAST:
-        widths[max(range(len(widths)), key=widths.__getitem__)] -= 1
-        too_much -= 1
+    for name, least in (("SUMMARY", 4 * LEAST), ("HOOKS", 2 * LEAST)):
+        if name in head and too_much > 0:
+            given = min(too_much, max(0, widths[head.index(name)] - least))
+            widths[head.index(name)] -= given
+            too_much -= given
+    # What a line is about is typed into the next command, and is read whole as long as the others can give.
+    others, everyone = [i for i, name in enumerate(head) if name != "KEY"], range(len(head))
+    for giving, least in ((others, 3 * LEAST), (everyone, LEAST)):
+        while too_much > 0 and max((widths[i] for i in giving), default=0) > least:
+            widths[max(giving, key=widths.__getitem__)] -= 1
+            too_much -= 1
 
 
 def _folded(row: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
@@ -162,8 +210,12 @@ def facts(pairs: Mapping[str, object], *, color: bool = False) -> str:
 
 
 @contextlib.contextmanager
-def aside() -> Iterator[None]:
-    """What anybody prints to stdout in this block goes to stderr: print, logging, C code, and child processes too."""
+def aside() -> Iterator[Callable[[str], None]]:
+    """What anybody prints to stdout in this block goes to stderr: print, logging, C code, and child processes too.
+
+    Yields:
+        What writes a text to stdout all the same, at once.
+    """
     out = sys.stdout
     kept: int | None = None
     with contextlib.suppress(OSError, ValueError, AttributeError):  # not a file, or stderr is closed
@@ -172,8 +224,18 @@ def aside() -> Iterator[None]:
             kept = os.dup(1)
             os.dup2(2, 1)
     sys.stdout = sys.stderr
+
+    def write(text: str) -> None:
+        if kept is None:
+            out.write(text)
+            out.flush()
+            return
+        data = text.encode(out.encoding, "backslashreplace")
+        while data:
+            data = data[os.write(kept, data) :]
+
     try:
-        yield
+        yield write
     finally:
         sys.stdout = out
         if kept is not None:

@@ -15,6 +15,7 @@ _SECTIONS = {
     "plugins": "at the next start",
     "resolver": "shown above where another candidate wins",
     "lifecycle": "from the next operation on",
+    "secrets": "when something is built from one the next time",
 }
 CHANGES = 10
 
@@ -32,9 +33,7 @@ def command(ctx: click.Context, new: str | None) -> None:
         changes: list[dict[str, Any]] = []
         sections: list[str] = []
         if new is not None:
-            from oneiric.settings import load
-
-            other = load(new)
+            other = context.load(new, examine=True)
             changes = [_change(each) for each in runtime.plan(other)]
             now = runtime.settings
             sections = [name for name in attrs_of(now) if getattr(now, name) != getattr(other, name)]

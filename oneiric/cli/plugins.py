@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -11,6 +13,10 @@ from .context import Context
 from .failures import Failure
 from .group import Group
 from .naming import NoSuch
+from .output import plain, width
+from .switching import off, on
+
+_ERROR = re.compile(r": E\d\d\d ")
 
 
 class Required(OneiricError):
@@ -19,11 +25,12 @@ class Required(OneiricError):
     exit_code = 3
 
     def __init__(self, missing: list[str], found: list[dict[str, Any]]) -> None:
-        there = {
-            name: each for each in reversed(found) for name in (each["name"], each["distribution"]) if name
-        }
-        said = [_state(there[name]) if name in there else f"{name} is not there" for name in missing]
-        near = [close for name in missing if name not in there and (close := nearest(name, there))]
+        said, near = [], []
+        for name in missing:
+            there = _named(name, found)
+            said += [_state(each) for each in there if each["state"] != "on"] or [f"{name} is not there"]
+            close = None if there else nearest(name, _all_names(found))
+            near += [close] if close else []
         super().__init__(
             f"required: {'; '.join(said)}", hint=f"did you mean {', '.join(near)}?" if near else None
         )
@@ -34,12 +41,26 @@ def _state(each: dict[str, Any]) -> str:
     return f"{each['name']} is {each['state']}: {_why(each)}"
 
 
-@click.group("plugins", cls=Group, invoke_without_command=True)
+class Plugins(Group):
+    """A group in which ``--require`` may be followed by several names."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give each word behind ``--require`` an option of its own."""
+        words: list[str] = []
+        required = False
+        for word in args:
+            if required and words[-1] != "--require" and not word.startswith("-"):
+                words.append("--require")
+            elif word.startswith("-"):
+                required = word == "--require"
+            words.append(word)
+        return super().parse_args(ctx, words)
+
+
+@click.group("plugins", cls=Plugins, invoke_without_command=True)
 @click.option("--hooks", is_flag=True, help="The hooks of each in full.")
 @click.option("--slow", is_flag=True, help="Where the time goes, the slowest first.")
-@click.option(
-    "--require", multiple=True, metavar="NAME", help="Exit with 3 unless this one is on; may be repeated."
-)
+@click.option("--require", multiple=True, metavar="NAME...", help="Exit with 3 unless all of these are on.")
 @click.pass_context
 def command(ctx: click.Context, hooks: bool, slow: bool, require: tuple[str, ...]) -> None:
     """List what is plugged in, and what is not, and why."""
@@ -49,8 +70,7 @@ def command(ctx: click.Context, hooks: bool, slow: bool, require: tuple[str, ...
         return
     context: Context = ctx.obj
     found = _plugins(context)
-    on = {name for each in found if each["state"] == "on" for name in (each["name"], each["distribution"])}
-    missing = [name for name in require if name not in on]
+    missing = [name for name in require if not _is_on(_named(name, found))]
     if missing:
         raise Required(missing, found)
 
@@ -59,7 +79,11 @@ def command(ctx: click.Context, hooks: bool, slow: bool, require: tuple[str, ...
             return _slow(context, found)
         return _in_full(context, found) if hooks else _table(context, found)
 
-    context.show({"plugins": found}, "oneiric/plugins/1", human)
+    context.show({"plugins": found}, "oneiric/plugins/1", human, page=True)
+
+
+command.add_command(on)
+command.add_command(off)
 
 
 @command.command("info")
@@ -68,9 +92,10 @@ def command(ctx: click.Context, hooks: bool, slow: bool, require: tuple[str, ...
 def info(context: Context, name: str) -> None:
     """Show all that is known of one plugin."""
     found = _plugins(context)
-    one = next((each for each in found if name in (each["name"], each["distribution"])), None)
-    if one is None:
-        raise NoSuch("plugin", name, [each["name"] for each in found])
+    named = _named(name, found)
+    if not named:
+        raise NoSuch("plugin", name, _all_names(found))
+    one, *others = named
 
     def human(_: Any) -> str:
         lines = {
@@ -81,6 +106,8 @@ def info(context: Context, name: str) -> None:
             "switched off by": one["by"],
             "origin": one["origin"],
             "distribution": f"{one['distribution'] or ''} {one['version'] or ''}",
+            "entry point": f"{one['name']} = {one['target'] or ''}" if one["groups"] else "",
+            "groups": ", ".join(one["groups"]),
             "where": one["where"],
             "hooks": ", ".join(one["hooks"]),
             "domains": ", ".join(one["domains"]),
@@ -88,15 +115,39 @@ def info(context: Context, name: str) -> None:
             "load": f"{one['load_ms']:.1f} ms",
             "faults": one["faults"] or "",
             "always on": "yes" if one["protected"] else "",
+            "see also": ", ".join(f"{each['name']} of {_from(each)}" for each in others),
         }
-        said = "".join(f"\n{finding}" for finding in one["findings"])
+        said = "".join(f"\n{plain(finding)}" for finding in one["findings"])
         return context.facts({key: value or "" for key, value in lines.items()}) + said
 
     context.show(one, "oneiric/plugin/1", human)
 
 
+def _named(name: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of that name, or of that distribution, however it is spelled; those that are on first."""
+    from oneiric.installed import alike
+
+    wanted = alike(name)
+    there = [each for each in found if wanted == alike(each["name"])]
+    there = there or [each for each in found if wanted == alike(each["distribution"] or "")]
+    return sorted(there, key=lambda each: each["state"] != "on")
+
+
+def _is_on(named: list[dict[str, Any]]) -> bool:
+    """Whether a plugin is on; of a distribution, whether all of its plugins are."""
+    if len({each["distribution"] for each in named}) == 1:
+        return all(each["state"] == "on" for each in named)
+    return any(each["state"] == "on" for each in named)
+
+
+def _all_names(found: list[dict[str, Any]]) -> list[str]:
+    return list(
+        dict.fromkeys(name for each in found for name in (each["name"], each["distribution"]) if name)
+    )
+
+
 def _plugins(context: Context) -> list[dict[str, Any]]:
-    with context.assembled() as runtime:
+    with context.assembled(failures=False) as runtime:
         snapshot = runtime.snapshot
         candidates: dict[str, list[str]] = {}
         for key in tuple(snapshot.keys()):
@@ -106,10 +157,18 @@ def _plugins(context: Context) -> list[dict[str, Any]]:
         for answer in runtime.hooks[specs.oneiric_domains].answers():
             if answer.value.name in snapshot.domains:
                 domains.setdefault(answer.plugin, []).append(answer.value.name)
-        return [
-            _plugin(each, candidates.get(each.name, []), domains.get(each.name, []))
-            for each in runtime.hooks.plugins
-        ]
+        found = []
+        for each in runtime.hooks.plugins:
+            # Of two that want one name only the one that is on has declared something.
+            mine = each.plugin is not None
+            found.append(
+                _plugin(
+                    each,
+                    candidates.get(each.name, []) if mine else [],
+                    domains.get(each.name, []) if mine else [],
+                )
+            )
+        return found
 
 
 def _plugin(record: Any, candidates: list[str], domains: list[str]) -> dict[str, Any]:
@@ -119,6 +178,8 @@ def _plugin(record: Any, candidates: list[str], domains: list[str]) -> dict[str,
         "origin": record.origin,
         "distribution": record.distribution,
         "version": record.version,
+        "groups": list(record.groups),
+        "target": record.target or None,
         "state": record.state,
         "reason": failure.what if failure else record.reason or None,
         "hint": failure.hint if failure and failure.hint else None,
@@ -149,20 +210,78 @@ def _short(hooks: list[str]) -> str:
 
 
 def _why(each: dict[str, Any]) -> str:
-    """What it does; or why it does not, and where."""
-    if each["state"] == "on":
-        return _short(each["hooks"])
+    """Why it is not on, and where."""
     by = f" by {each['by']}" if each["by"] else ""
     where = f" ({each['where']})" if each["where"] and each["state"] == "failed" else ""
     return f"{each['reason']}{by}{where}"
 
 
 def _table(context: Context, found: list[dict[str, Any]]) -> str:
+    # One group is always read, and which it is need not be said.
+    several = len({group for each in found for group in each["groups"]}) > 1
     rows = [
-        [e["name"], _from(e), e["state"], len(e["candidates"]) or "", f"{e['load_ms']:.1f} ms", _why(e)]
+        [
+            e["name"],
+            _from(e),
+            ", ".join(e["groups"]) if several else "",
+            e["state"],
+            len(e["candidates"]) or "",
+            f"{e['load_ms']:.1f} ms",
+            _short(e["hooks"]),
+        ]
         for e in found
     ]
-    return context.table(["NAME", "FROM", "STATE", "CANDIDATES", "LOAD", "HOOKS, OR WHY NOT"], rows)
+    head = ["NAME", "FROM", "GROUPS", "STATE", "CANDIDATES", "LOAD", "HOOKS"]
+    reasons = list(_reasons(found))
+    return "\n".join([context.table(head, rows), *([""] if reasons else []), *reasons])
+
+
+def _reasons(found: list[dict[str, Any]]) -> Iterator[str]:
+    """Below the table, as long as they are: why plugins are not on, and what the lint says of those that are.
+
+    What is true of several that are off is said once, where the first of them stands.
+    """
+    off: dict[tuple[str, ...], list[str]] = {}
+    for each in found:
+        if each["state"] not in {"on", "failed"}:
+            off.setdefault(_why_off(each), []).append(_whose(each))
+    for each in found:
+        if each["state"] == "failed" or (each["state"] != "on" and _why_off(each) in off):
+            names = off.pop(_why_off(each), []) or [_whose(each)]
+            by = f" by {each['by']}" if each["by"] else ""
+            state, reason = f"is {each['state']}", each["reason"]
+            if each["state"] == "failed":
+                state = "failed"
+            elif len(names) > 1:
+                state, reason = f"are {each['state']}", re.sub("^it is ", "they are ", reason or "")
+            yield from _wrapped(f"{', '.join(names)} {state}: {reason}{by}")
+            if each["state"] == "failed" and each["where"]:
+                yield f"  {plain(each['where'])}"  # whole, so that it can be copied and clicked
+            for line in (each["hint"] or "").splitlines():
+                yield from _wrapped(f"  {plain(line)}")
+        for finding in each["findings"]:
+            if each["state"] == "on" or not _ERROR.search(finding):  # what failed it has just been said
+                yield from _wrapped(plain(finding))
+
+
+def _why_off(each: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(each[name]) for name in ("state", "reason", "by", "hint"))
+
+
+def _whose(each: dict[str, Any]) -> str:
+    return f"{each['name']} of {_from(each)}" if each["distribution"] else str(each["name"])
+
+
+def _wrapped(text: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(
+        plain(text) if not text.startswith("  ") else f"  {plain(text)}",
+        width(),
+        subsequent_indent="    ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def _in_full(context: Context, found: list[dict[str, Any]]) -> str:

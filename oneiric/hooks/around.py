@@ -45,7 +45,10 @@ def collect(
                     raise mistyped(value, wanted)
                 answers.append(Answer(impl.plugin, value))
             found.setdefault(impl.plugin, []).extend(answers)
-        except FAULTY as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # SystemExit, too: declaring is a part of loading, and nobody else is to suffer from it.
             broken.add(impl.plugin)
             found.pop(impl.plugin, None)
             fault = faults.note(impl, error)

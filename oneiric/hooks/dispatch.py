@@ -275,9 +275,9 @@ def _fill(text: str, **parts: str) -> str:
 
 _NAMES: dict[str, Any] = {
     "_Answer": Answer,
+    "_OneiricError": OneiricError,
     "_CancelledError": CancelledError,
     "_FAULTY": FAULTY,
-    "_OneiricError": OneiricError,
     "_closed": closed,
     "_heard": heard,
     "_mistyped": mistyped,

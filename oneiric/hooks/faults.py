@@ -25,6 +25,7 @@ RECENT = 100  # faults remembered
 QUIET = 60.0  # seconds between two log lines about the same thing
 STRIKES = 5  # faults in a row after which an observer is skipped ...
 SKIPPED = 60.0  # ... for so many seconds
+LONGEST = 1000  # characters of what a plugin says that are kept
 _LINES = 1000  # things about which the time of the last line is kept
 
 log = logging.getLogger("oneiric.hooks")
@@ -65,13 +66,18 @@ class Misbehaved(Exception):
 
 
 def said(error: BaseException) -> str:
-    """*error* in one line, even if its own ``__str__`` raises."""
+    """*error* with its kind, even if its own ``__str__`` raises, and not at any length."""
     name = type(error).__name__
     try:
         text = str(error)
     except Exception:
         text = "(its text cannot be shown)"
-    return f"{name}: {text}" if text else name
+    return short(f"{name}: {text}" if text else name)
+
+
+def short(text: str) -> str:
+    """*text*, of which nobody reads more than the beginning."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
 
 
 def mistyped(value: Any, wanted: str) -> Misbehaved:

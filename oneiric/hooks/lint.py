@@ -10,6 +10,7 @@ E105  the hook was removed
 E106  pluggy's ``wrapper=True`` or ``hookwrapper=True``
 E107  a generator for a hook that collects nothing: its body would never run
 W108  the plugin implements no hook at all
+W109  loading it changed what belongs to the application; that was put back
 D201  the hook, or an argument, is deprecated
 ====  ==============================================================================================
 
@@ -60,10 +61,7 @@ def scan(plugin: Any, prefix: str) -> Iterator[Found]:
     Nothing of the plugin runs: no property is read.  A function that a module merely imported is looked at only
     if it is marked, for then it would be called.
     """
-    for attribute in sorted(_names(plugin)):
-        function = _function(plugin, attribute)
-        if function is None:
-            continue
+    for attribute, function in _functions(plugin):
         options: pluggy.HookimplOpts | None = getattr(function, MARK, None)
         if options is None and inspect.ismodule(plugin) and function.__module__ != plugin.__name__:
             continue
@@ -151,7 +149,7 @@ def _arguments(
 ) -> Iterator[PluginError]:
     known = spec.arguments
     for parameter in inspect.signature(function).parameters.values():
-        name, near = parameter.name, nearest(parameter.name, known)
+        name = parameter.name
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             yield finding(
                 "E103", f"{shown} takes {parameter}, which a hook never fills", "name the arguments it wants"
@@ -165,9 +163,10 @@ def _arguments(
         elif name in known:
             continue
         elif parameter.default is parameter.empty:
+            near = nearest(name, known)
             hint = f"did you mean {near}?" if near else f"it has: {', '.join(known) or 'none'}"
             yield finding("E103", f"{shown} has no argument {name}", hint)
-        elif near:
+        elif near := nearest(name, known):
             # An argument with a default may be one that a later version has; one letter off, it is a slip.
             yield finding(
                 "W103", f"{shown} has no argument {name}, so its default is used", f"did you mean {near}?"
@@ -180,9 +179,22 @@ def _around(known: Known) -> str:
     return f"give a context manager to a hook that wraps{there}"
 
 
-def _names(plugin: Any) -> set[str]:
+def _functions(plugin: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Its functions and methods by name, sorted."""
     if inspect.ismodule(plugin):
-        return set(vars(plugin))
+        # Of what it holds nothing has to be looked up, and it holds much that is none.
+        for attribute in sorted(vars(plugin)):
+            value = vars(plugin)[attribute]
+            if isinstance(value, (types.FunctionType, types.MethodType)):
+                yield attribute, value
+        return
+    for attribute in sorted(_names(plugin)):
+        function = _function(plugin, attribute)
+        if function is not None:
+            yield attribute, function
+
+
+def _names(plugin: Any) -> set[str]:
     cls = plugin if inspect.isclass(plugin) else type(plugin)
     names = {name for base in cls.__mro__ if base is not object for name in vars(base)}
     return names | set(getattr(plugin, "__dict__", {}))

@@ -18,10 +18,13 @@ def named(target: str) -> Any:
     """The module, or the attribute of one, that *target* names: ``pkg.mod`` or ``pkg.mod:attr``.
 
     Raises:
-        PluginError: The module has no such attribute.
+        PluginError: It names no module, or the module has no such attribute.
         BaseException: Whatever importing it raises.
     """
     module_name, _, path = target.partition(":")
+    if not all(module_name.split(".")):  # import_module would speak of packages
+        shown = repr(target) if target else "nothing"
+        raise PluginError(f"it names {shown}, which is no module", hint="write pkg.mod or pkg.mod:attr")
     found = importlib.import_module(module_name)
     for attribute in path.split(".") if path else ():
         try:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+Watch = Callable[[PluginRecord], object]
+
 
 class _SystemClock:
     @staticmethod
@@ -208,6 +210,7 @@ class HookManager:
         settings: Mapping[str, Any] | None = None,
         protected: bool = False,
         strict: bool = False,
+        watch: Watch | None = None,
     ) -> tuple[PluginRecord, ...]:
         """Import and register what *targets* name: ``pkg.mod`` or ``pkg.mod:attr``, each inside its own guard.
 
@@ -218,12 +221,13 @@ class HookManager:
             settings: Tables of settings, by plugin name.
             protected: Whether they refuse to be blocked.
             strict: Whether the first that fails ends it.
+            watch: Called with each one's record before it is imported.
         Returns:
             Their records; one that fails has the state ``failed``, and says why.
         Raises:
             PluginError: One fails, and *strict*; or *targets* or *off* is no collection of names.
         """
-        guard = Guard(self._roster, origin, settings, strict, protected)
+        guard = Guard(self._roster, origin, settings, strict, protected, watch)
         return guard.by_name(targets, off)
 
     def load_entry_points(
@@ -237,6 +241,7 @@ class HookManager:
         origin: Origin = "installed",
         settings: Mapping[str, Any] | None = None,
         strict: bool = False,
+        watch: Watch | None = None,
     ) -> tuple[PluginRecord, ...]:
         """Import and register the entry points of *group*, sorted by distribution and name, each guarded.
 
@@ -249,13 +254,28 @@ class HookManager:
             origin: Where they come from.
             settings: Tables of settings, by plugin name.
             strict: Whether the first that fails ends it.
+            watch: Called with each one's record before it is imported.
         Returns:
             Their records, those that are off or failed too.
         Raises:
             PluginError: One fails, and *strict*; or *off* or *only* is no collection of names.
         """
-        guard = Guard(self._roster, origin, settings, strict)
+        guard = Guard(self._roster, origin, settings, strict, watch=watch)
         return guard.by_entry_point(group, distributions, off, only, auto_load=auto_load)
+
+    def leave_out(self, name: str, by: str, *, origin: Origin = "application") -> PluginRecord:
+        """List a plugin that is switched off and was not imported.
+
+        Args:
+            name: Its name.
+            by: Who says so.
+            origin: Where it would come from.
+        """
+        record = PluginRecord(name, origin)
+        record.state, record.reason, record.by = "off", "it is switched off", by
+        with self._roster.lock:
+            self._roster.keep(record)
+        return record
 
     def unregister(self, plugin: Any) -> PluginRecord:
         """Ask a plugin no more, close it, and forget it.

@@ -43,6 +43,7 @@ class PluginRecord:
         name: The plugin's name.
         origin: Where it comes from.
         target: What was asked for: ``pkg.mod`` or ``pkg.mod:attr``; empty for an object given in code.
+        groups: The groups of entry points it was read from; empty where it was none.
         plugin: The object whose functions are asked; None for one that is not on.
         distribution: What installed it; None where nothing did.
         version: That distribution's version.
@@ -78,6 +79,7 @@ class PluginRecord:
     where: str | None = None
     protected: bool = False
     sequence: int = 0
+    groups: tuple[str, ...] = ()
     failing: dict[str, str] = attrs.field(factory=dict, repr=False)
     given: Any = attrs.field(default=None, repr=False)
 
@@ -87,11 +89,12 @@ class PluginRecord:
 
         True of one that is not on, for what it would take nobody knows.
         """
-        if self.state != "on":
-            return True
-        return (
-            inspect.isclass(self.given) and inspect.getattr_static(self.given, "Settings", None) is not None
-        )
+        return self.state != "on" or self.settings_class is not None
+
+    @property
+    def settings_class(self) -> Any:
+        """The class that ``[plugins.settings.NAME]`` is structured into; None without one, or where nobody knows."""
+        return inspect.getattr_static(self.given, "Settings", None) if inspect.isclass(self.given) else None
 
     def spent(self, hook: str, seconds: float) -> None:
         """Count one measured call of *hook*."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 from oneiric_hookspecs import PluginError, SettingsError
 
-from .faults import said
+from .faults import said, short
 from .records import PluginRecord
 
 
@@ -34,10 +34,10 @@ def fail(record: PluginRecord, error: BaseException) -> None:
     record.state, record.reason = "failed", said(error)
     record.where = culprit(error) or record.where
     if isinstance(error, SettingsError) and error.problems:
-        record.reason = "; ".join(map(str, error.problems))
+        record.reason = short("; ".join(map(str, error.problems)))
         error = _of_settings(error)
     elif isinstance(error, PluginError):
-        record.reason = error.message
+        record.reason = short(error.message)
     record.error = _whose(error, record)
 
 

@@ -11,11 +11,12 @@ from typing import Any
 import pluggy
 from oneiric_hookspecs import PluginError, a_few, nearest
 
+from oneiric.installed import alike
+
 from . import lint
 from .catalogue import Catalogue
 from .declaring import Face
 from .faults import FAULTY, Faults
-from .loading import alike
 from .making import name_of
 from .records import PluginRecord
 from .refusals import together
@@ -61,7 +62,8 @@ class Roster:
             near = nearest(name, known)
             hint = f"did you mean {near}?" if near else f"there are: {a_few(known)}"
             raise PluginError(f"there is no plugin {name}", hint=hint)
-        return next((record for record in found if record.name in self._faces), found[0])
+        face = self._faces.get(name)
+        return found[0] if face is None else face.record
 
     def find(self, plugin: Any) -> PluginRecord:
         """The plugin of that name, or that was given, or made, or has that record.

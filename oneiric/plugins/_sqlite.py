@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self, TypeVar
 
+import attrs
+
 T = TypeVar("T")
 
 #: How many files that were set aside are kept of one database; the oldest goes.
@@ -69,6 +71,18 @@ class Database:
         self._thread = _Thread(target=self._work, name=f"oneiric-sqlite-{what}", daemon=True)
 
     @classmethod
+    def start(
+        cls,
+        connect: Callable[[], sqlite3.Connection],
+        what: str,
+        at_end: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> Self:
+        """Start the thread, and connect when ``connection`` is first asked for."""
+        self = cls(connect, what, at_end)
+        self._thread.start()
+        return self
+
+    @classmethod
     async def open(
         cls,
         connect: Callable[[], sqlite3.Connection],
@@ -80,8 +94,7 @@ class Database:
         Raises:
             BaseException: What *connect* raised; nothing is left then.
         """
-        self = cls(connect, what, at_end)
-        self._thread.start()
+        self = cls.start(connect, what, at_end)
         try:
             await self.run(self.reconnect)
         except Exception:
@@ -103,15 +116,23 @@ class Database:
             BaseException: What *work* raised.
         """
         answer: list[T] = []
+        await asyncio.wrap_future(self.post(lambda: answer.append(work())))
+        return answer[0]
+
+    def post(self, work: Callable[[], None]) -> concurrent.futures.Future[None]:
+        """Have *work* called in the thread, whether anybody waits for it or not.
+
+        Raises:
+            RuntimeError: It is closed.
+        """
         future: concurrent.futures.Future[None] = concurrent.futures.Future()
         with self._lock:
             if self._closing:
                 raise self._closed()
             self._waiting.add(future)
             self._thread.given += 1
-            self._calls.put((future, lambda: answer.append(work())))
-        await asyncio.wrap_future(future)
-        return answer[0]
+            self._calls.put((future, work))
+        return future
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -120,12 +141,16 @@ class Database:
 
     def reconnect(self) -> sqlite3.Connection:
         """Close the connection and open a new one.  To be called in the thread, by a *work* of ``run``."""
+        self.disconnect()
+        self._connection = self._connect()
+        return self._connection
+
+    def disconnect(self) -> None:
+        """Close the connection, if there is one.  To be called in the thread, by a *work* of ``run``."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
             with contextlib.suppress(sqlite3.Error):  # it is given up because it is broken
                 connection.close()
-        self._connection = self._connect()
-        return self._connection
 
     async def aclose(self, timeout: float = 5.0) -> None:
         """Take no new calls, end those that were taken, close the connection, end the thread.
@@ -206,6 +231,14 @@ class Database:
         self._thread.done += 1
 
 
+def a_file(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    """Validate a setting: the name of a file."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"{attribute.name} is the name of a file, found {value!r}")
+    if value == ":memory:":
+        raise ValueError(f"{attribute.name} is the name of a file; leave it out for one that goes at the end")
+
+
 def connect(path: str | Path, *, busy_timeout: float) -> sqlite3.Connection:
     """Open *path*, with transactions left to the caller; ``""`` is a nameless file that goes with the connection.
 
@@ -272,10 +305,31 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Several reads of one moment, whatever others commit meanwhile; inside a transaction that is so anyway."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(sqlite3.Error):  # nothing was written
+            connection.execute("ROLLBACK")
+
+
 def is_broken(error: sqlite3.Error) -> bool:
     """Whether *error* says that the file is no sound database."""
     code = getattr(error, "sqlite_errorcode", 0)  # errors of the Python module have none
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def broken(what: str) -> sqlite3.DatabaseError:
+    """An error for which ``is_broken`` is true, for what a check of the file has found."""
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import attrs
 from oneiric_hookspecs import Candidate, Domain, Key, PluginError, Source, a_few, nearest
 
 
@@ -22,6 +23,9 @@ def checked(
         raise PluginError(f"{source!r} is not a Source", hint='write Source("shop")')
     groups: dict[Key, Candidate | list[Candidate]] = {}
     get, fills = groups.get, _FILLED.get
+    choosy = {
+        name for name, domain in domains.items() if domain.entry is not None or domain.check is not None
+    }
     number = 0
     for number, candidate in enumerate(candidates, 1):
         if candidate.__class__ is not Candidate and not isinstance(candidate, Candidate):
@@ -40,6 +44,8 @@ def checked(
                 _check_factory(source, candidate, number)
         elif factory.__class__ is not str:
             _check_factory(source, candidate, number)
+        if candidate.data is not None or key[0] in choosy:
+            candidate = _of_domain(source, candidate, number, domains[key[0]])
         there = get(key)
         if there is None:
             groups[key] = candidate
@@ -52,6 +58,42 @@ def checked(
             if isinstance(group, list):
                 _check_twins(source, group)
     return groups
+
+
+def _of_domain(source: Source, candidate: Candidate, number: int, domain: Domain) -> Candidate:
+    """*candidate* with what its domain wants to know of it, and as its domain wants it."""
+    candidate = _with_data(source, candidate, number, domain.entry)
+    if domain.check is not None:
+        try:
+            domain.check(candidate)
+        except PluginError as error:
+            what = f"candidate {candidate.key} {candidate.provider!r}: {error.message}"
+            raise refusal(
+                source, what, number, hint=error.hint, where=error.where or _where(candidate.factory)
+            ) from error
+    return candidate
+
+
+def _with_data(source: Source, candidate: Candidate, number: int, entry: type | None) -> Candidate:
+    """*candidate* with an instance of *entry* as its data."""
+    if candidate.data is None if entry is None else isinstance(candidate.data, entry):
+        return candidate
+    name = f"candidate {candidate.key} {candidate.provider!r}"
+    if candidate.data is None and entry is not None:
+        try:
+            return attrs.evolve(candidate, data=entry())
+        except (TypeError, PluginError):
+            what, found = f"a {entry.__name__}", "nothing"
+    else:
+        what = "nothing" if entry is None else f"a {entry.__name__}"
+        found = f"a {type(candidate.data).__name__}"
+    raise refusal(
+        source,
+        f"{name}: the domain {candidate.key.domain} expects {what} as its data, found {found}",
+        number,
+        hint=None if entry is None else f"give the candidate data={entry.__name__}(...)",
+        where=_where(candidate.factory),
+    )
 
 
 def _check_twins(source: Source, group: Sequence[Candidate]) -> None:

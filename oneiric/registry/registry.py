@@ -73,7 +73,7 @@ class Registry:
                         raise PluginError(
                             f"there is a domain {other.name} ({other.plural}) already; "
                             f"{domain.name} ({domain.plural}) would be a second one of the name {word}",
-                            hint=f"domains: {a_few(added)}",
+                            hint=f"domains: {a_few(facts.domains)}",
                         )
                 taken[domain.name] = taken[domain.plural] = domain
                 added[domain.name] = domain

@@ -18,7 +18,6 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import CancelledError
 from functools import partial
-from os import PathLike
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -37,7 +36,7 @@ from oneiric_hookspecs import (
 if TYPE_CHECKING:
     from oneiric.activation import Handle, Lease, Slot
     from oneiric.hooks import PluginRecord
-    from oneiric.settings import Settings
+    from oneiric.settings import SettingsSource
     from oneiric.swap import Engine
 
     from .core import Runtime
@@ -213,6 +212,10 @@ class Blocking:
         """A factory of leases."""
         return self.runtime.handle(domain, name)
 
+    def call(self, domain: str, name: str, payload: Any = None) -> Any:
+        """As ``Runtime.call``."""
+        return self.run(self.runtime.call(domain, name, payload))
+
     def swap(self, domain: str, name: str, provider: str | None = None, **options: Any) -> SwapReport:
         """As ``Runtime.swap``."""
         return self.run(self.runtime.swap(domain, name, provider, **options))
@@ -221,9 +224,7 @@ class Blocking:
         """As ``Runtime.rollback``."""
         return self.run(self.runtime.rollback(domain, name, actor=actor))
 
-    def apply(
-        self, settings: Settings | Mapping[str, Any] | str | PathLike[str]
-    ) -> list[SwapReport | OneiricError]:
+    def apply(self, settings: SettingsSource) -> list[SwapReport | OneiricError]:
         """As ``Runtime.apply``."""
         return self.run(self.runtime.apply(settings))
 

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
-from os import PathLike
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from oneiric_hookspecs import (
+    Breaker,
     Empty,
     Health,
     Key,
     NothingBefore,
+    NothingToCall,
     OneiricError,
     Request,
+    Retry,
     RuntimeClosing,
     SwapReport,
 )
 
-from oneiric.activation import Handle, Lease, Slot, TracedLease, TracedUse, Use, Want
-from oneiric.settings import Settings
-from oneiric.swap import Engine
+from oneiric.settings import SettingsSource
 
-from .changes import Changes
 from .declared import WANTED, Declared, moves
-from .status import Status, of_slot
 from .work import Group, Task
 
 if TYPE_CHECKING:
+    from oneiric.activation import Handle, Lease, Slot, Use
+    from oneiric.swap import Engine
+
     from .blocking import Blocking
+    from .changes import Changes
+    from .status import Status
+
+T = TypeVar("T")
 
 
 class Runtime(Declared):
@@ -65,7 +70,7 @@ class Runtime(Declared):
         slot = engine.slots.get((domain, name))
         if slot is None:
             slot = self._known(engine, domain, name)
-        return (TracedUse if engine.traced else Use)(slot)
+        return engine.new_use(slot)
 
     def lease(self, domain: str, name: str) -> Lease:
         """Lease what is bound, from any thread: ``with runtime.lease("adapter", "cache") as cache``.
@@ -79,7 +84,7 @@ class Runtime(Declared):
         slot = engine.slots.get((domain, name))
         if slot is None:
             slot = self._known(engine, domain, name)
-        return (TracedLease if engine.traced else Lease)(slot)
+        return engine.new_lease(slot)
 
     def handle(self, domain: str, name: str) -> Handle:
         """Make a factory of leases, which tasks and threads keep and share.
@@ -99,6 +104,69 @@ class Runtime(Declared):
             decision = snapshot.decide(Request(key))
             raise decision.error.twin() if decision.error is not None else Empty(key)
         return engine.slot(key)
+
+    # --- calling ---------------------------------------------------------------------------------------------------
+
+    async def call(self, domain: str, name: str, payload: Any = None) -> Any:
+        """Call a part, as its domain says: run the task, invoke the action.
+
+        Args:
+            domain: One that has something to call.
+            name: The part's.
+            payload: Plain data, as is what comes back.
+        Raises:
+            NothingToCall: The parts of the domain are used, not called.
+            OneiricError: As the domain says.
+        """
+        self.on_loop(self.engine("call"), "call")
+        found = self._domain(domain)
+        if found.call is None:
+            raise NothingToCall(
+                f"there is nothing to call in {domain} {name}", hint="it is used: runtime.use(...)"
+            )
+        return await found.call(self, name, payload)
+
+    def domain(self, name: str) -> Any:
+        """The typed interface of a domain: ``runtime.domain("action").invoke(...)``.
+
+        Raises:
+            NothingToCall: The domain has none, or there is no such domain.
+        """
+        found = self._domain(name)
+        if found.face is None:
+            raise NothingToCall(f"the domain {name} has no interface of its own", hint="runtime.use(...)")
+        face = self._faces.get(found.name)
+        if face is None or face[0] is not found.face:
+            face = self._faces[found.name] = (found.face, found.face(self))
+        return face[1]
+
+    async def attempt(
+        self,
+        call: Callable[[], Awaitable[T]],
+        *,
+        name: str,
+        retry: Retry | None = None,
+        breaker: Breaker | None = None,
+    ) -> T:
+        """Await ``call()``, again where it fails and *retry* allows; see ``Host.attempt``."""
+        self.on_loop(self.engine("attempt"), "attempt")
+        return await self.attempts.attempt(call, name=name, retry=retry, breaker=breaker)
+
+    async def in_thread(self, call: Callable[[], T], *, name: str) -> T:
+        """Call *call* in a thread of the runtime, and wait for what it gives, or raises.
+
+        A waiter that is cancelled goes on at once; the call ends by itself.
+
+        Args:
+            call: What is called.
+            name: The thread's, as in status.
+        Raises:
+            TooManyHung: Too many earlier calls never came back.
+        """
+        self.on_loop(self.engine("in_thread"), "in_thread")
+        assert self._works is not None
+        result: T = await self._works.threads.run(call, name=name)
+        return result
 
     # --- changing --------------------------------------------------------------------------------------------------
 
@@ -133,6 +201,8 @@ class Runtime(Declared):
             RolledBack: It was bound and found wanting; the old one serves again.
         """
         engine = self.on_loop(self.engine("swap"), "swap")
+        from oneiric.activation import Want
+
         want = Want(provider, provider is None, reload, accept_unhealthy, override)
         slot = engine.slots.get((domain, name))
         if slot is None:
@@ -166,11 +236,11 @@ class Runtime(Declared):
 
     def transaction(self, *, actor: str = "") -> Changes:
         """Change several keys together, or none: ``async with runtime.transaction() as tx: tx.swap(...)``."""
+        from .changes import Changes
+
         return Changes(self.on_loop(self.engine("transaction"), "transaction"), self._known, actor)
 
-    async def apply(
-        self, settings: Settings | Mapping[str, Any] | str | PathLike[str]
-    ) -> list[SwapReport | OneiricError]:
+    async def apply(self, settings: SettingsSource) -> list[SwapReport | OneiricError]:
         """Take other settings: validated as a whole, and then every bound key that they change is swapped.
 
         Returns:
@@ -179,8 +249,11 @@ class Runtime(Declared):
             SettingsError: They are not valid; nothing is changed.
         """
         engine = self.on_loop(self.engine("apply"), "apply")
+        from oneiric.activation import Want
+
         new, old, before = self.bind(settings), self._settings, self.registry.snapshot
         self._settings = new
+        self.secrets.adopt(new)
         engine.change_settings(new)
         self.registry.set_stack_order(new.resolver.stack_order)
         self.registry.select(new.selections(), new.resolver.on_missing)
@@ -211,6 +284,8 @@ class Runtime(Declared):
 
     def status(self) -> Status:
         """What runs, since when, and what is wanted and not so yet; probes nothing."""
+        from .status import Status, of_slot
+
         engine = self._engine
         if engine is None or self._works is None:
             return Status(self._state)
@@ -220,7 +295,8 @@ class Runtime(Declared):
             tuple(of_slot(engine.slots[key], now) for key in sorted(engine.slots)),
             tuple(repr(each) for each in engine.operations.under_way),
             self._works.names,
-            engine.threads.outstanding,
+            (*engine.threads.outstanding, *self._works.threads.outstanding),
+            self.attempts.status(),
         )
 
     async def health(self, domain: str, name: str) -> Health:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from oneiric_hookspecs import Candidate, Decision, Key, PluginError, Request, Source
+from oneiric_hookspecs import (
+    Candidate,
+    Decision,
+    Domain,
+    Key,
+    NothingToCall,
+    PluginError,
+    Request,
+    Source,
+    a_few,
+    nearest,
+)
 
-from oneiric.activation import fingerprint_of
 from oneiric.collecting import collect
 from oneiric.hooks import PluginRecord
 from oneiric.registry import Change, Snapshot
-from oneiric.settings import Settings, load, structure
+from oneiric.settings import Settings, SettingsSource, examine, structure
 
 from .life import Life
-from .plan import Planned
+
+if TYPE_CHECKING:
+    from .plan import Planned
 
 _APPLICATION = Source("application", "application", package="app")
 #: How what is pending begins when it is other settings that are not in force yet.
@@ -74,13 +85,29 @@ class Declared(Life):
         """The decision about the key: who wins and why, and of every other one why not, and what would make it win."""
         return self.registry.snapshot.decide(Request(Key(domain, name), provider, capabilities))
 
+    @property
+    def revision(self) -> int:
+        """Grows with every change of what is registered or decided; as long as it is the same, so are those."""
+        return self.registry.snapshot.revision
+
+    def keys(self, domain: str) -> tuple[str, ...]:
+        """The names of a domain that somebody registered for, sorted."""
+        return tuple(sorted(key.name for key in tuple(self.registry.snapshot.keys()) if key.domain == domain))
+
+    def _domain(self, name: str) -> Domain:
+        domains = self.registry.snapshot.domains
+        found = domains.get(name)
+        if found is None:
+            near = nearest(name, domains)
+            hint = f"did you mean {near}?" if near else f"there are: {a_few(domains)}"
+            raise NothingToCall(f"there is no domain {name}", hint=hint)
+        return found
+
     def what_if(self, **changes: Any) -> Snapshot:
         """The snapshot as it would be after *changes*; see ``Snapshot.what_if``.  Nothing is changed."""
         return self.registry.snapshot.what_if(**changes)
 
-    def plan(
-        self, settings: Settings | Mapping[str, Any] | str | PathLike[str] | None = None
-    ) -> list[Planned]:
+    def plan(self, settings: SettingsSource = None) -> list[Planned]:
         """What would be different with other settings, or with nothing but the next swap of every bound key.
 
         Args:
@@ -90,6 +117,10 @@ class Declared(Life):
         Raises:
             SettingsError: They are not valid.
         """
+        from oneiric.activation import fingerprint_of
+
+        from .plan import Planned
+
         before = after = self.registry.snapshot
         new = old = self._settings
         if settings is not None:
@@ -160,6 +191,7 @@ class Declared(Life):
         self.not_elsewhere("plug")
         record = self.hooks.register(plugin, name, settings=settings)
         collect(self.hooks, self.registry)
+        self.secrets.learn()
         self.registry.decide_anew()
         if record.state == "failed" and record.error is not None:
             self.hooks.unregister(record.name)
@@ -173,12 +205,13 @@ class Declared(Life):
             raise PluginError("it is always on, and cannot be unplugged", plugin=name)
         record = self.hooks.unregister(name)
         self.registry.withdraw(name)
+        self.secrets.learn()
         self.registry.decide_anew()
         return record
 
     # --- settings ------------------------------------------------------------------------------------------------
 
-    def bind(self, settings: Settings | Mapping[str, Any] | str | PathLike[str]) -> Settings:
+    def bind(self, settings: SettingsSource) -> Settings:
         """*settings*, loaded and held against what is plugged in now.  Nothing is changed.
 
         Raises:
@@ -190,16 +223,26 @@ class Declared(Life):
             for record in plugins
             if record.state != "on"
         }
-        return load(settings).bind(
+        mine = self._settings
+        return examine(settings, profile=mine.profile, flags=mine.flags).bind(
             snapshot.domains.values(),
             [record.candidate for key in snapshot.keys() for record in snapshot.records(key)],
-            plugins=[record.name for record in plugins if record.may_take_settings],
+            plugins={record.name: record.settings_class for record in plugins if record.may_take_settings},
             tolerate=absent,
+            schemes=self.secrets.schemes,
+            seen=self.secrets.noted(),
         )
 
     def structure(self, cls: Any, data: Any, path: str) -> Any:
         """Turn plain data into *cls*, strictly.  Raises: SettingsError, its problems under *path*."""
         return structure(cls, data, path)
+
+    def schema(self, cls: Any) -> dict[str, Any]:
+        """The JSON Schema (draft 2020-12) of what ``structure`` would take for *cls*."""
+        # For editors, and for callers of actions: not for every start.
+        from oneiric.settings.schema import schema_of
+
+        return schema_of(cls)
 
 
 def moves(key: Key, before: Snapshot, old: Settings, after: Snapshot, new: Settings) -> bool:

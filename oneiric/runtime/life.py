@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from asyncio import _get_running_loop as _running_loop  # in asyncio.__all__; gives None where no loop runs
 from threading import get_ident
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from oneiric_hookspecs import Clock, CloseReport, RuntimeClosing, WrongThread, specs
 
+from oneiric.attempts import Attempts
 from oneiric.clock import RuntimeClock
 from oneiric.hooks import HookManager
 from oneiric.registry import Change, Registry
+from oneiric.secrets import Secrets
 from oneiric.settings import Settings
-from oneiric.swap import Engine
+from oneiric.tasks import give_up
 
-from .following import Following
 from .work import Works
+
+if TYPE_CHECKING:
+    from oneiric.state import ApplicationStore
+    from oneiric.swap import Engine
+
+    from .following import Following
+
+log = logging.getLogger("oneiric")
 
 
 class Life:
     """What a runtime is made of, and when.
 
     Attributes:
+        attempts: What has come of calls that may be tried again.
         closing: The task that closes it; None before.
+        secrets: The secrets of ``[secrets]``, fetched when they are wanted.
     """
 
     def __init__(
@@ -35,11 +47,16 @@ class Life:
         self.registry = registry
         self._settings = settings
         self._clock = clock
+        self.secrets = Secrets(hooks, clock)
+        self.secrets.adopt(settings)
         self._engine: Engine | None = None
         self._works: Works | None = None
         self._state = "new"
         self.closing: asyncio.Task[CloseReport] | None = None
         self._following: Following | None = None
+        self.attempts = Attempts(clock)
+        self._faces: dict[str, tuple[Any, Any]] = {}
+        self._store: ApplicationStore | None = None
         registry.on_change(self._changed)
 
     @property
@@ -50,6 +67,7 @@ class Life:
     def adopt(self, settings: Settings) -> None:
         """Take *settings*, bound to what is plugged in; before it is started."""
         self._settings = settings
+        self.secrets.adopt(settings)
 
     @property
     def running(self) -> bool:
@@ -60,6 +78,24 @@ class Life:
     def clock(self) -> Clock:
         """Seconds that only grow."""
         return self._clock
+
+    @property
+    def state(self) -> ApplicationStore:
+        """The state store that ``[state] url`` chooses: opened when it is first asked, closed with the runtime.
+
+        Raises:
+            RuntimeClosing: From its methods: the runtime is not started, or closed.
+            WrongThread: From its methods: this is not the runtime's loop.
+        """
+        if self._store is None:
+            from oneiric.state import ApplicationStore
+
+            self._store = ApplicationStore(
+                lambda: self._settings,
+                self.hooks[specs.oneiric_stores].answers,
+                lambda: self.on_loop(self.engine("state"), "state"),
+            )
+        return self._store
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -80,6 +116,12 @@ class Life:
             raise RuntimeClosing(
                 f"the runtime is {self._state}", hint="a runtime lives once; assemble another"
             )
+        # What only a runtime that runs needs: looking at one that does not costs a twentieth less without it.
+        from oneiric.activation import Fetching
+        from oneiric.swap import Engine
+
+        from .following import Following
+
         self._clock.follow(asyncio.get_running_loop())
         domains = self.registry.snapshot.domains
 
@@ -87,10 +129,12 @@ class Life:
             found = domains.get(domain)
             return None if found is None else found.contract_of(name)
 
-        engine = self._engine = Engine(self.hooks, self.registry, self._settings, contract_of)
+        engine = self._engine = Engine(self.hooks, self.registry, self._settings, contract_of, self.secrets)
         self._following = Following(engine, self.registry, lambda: self._settings)
         engine.operations.settled = engine.promotion.settled = self._following.settled
         self._works = Works(self._engine.tasks)
+        # In the threads of work: a source that hangs is not to keep the parts from being swapped.
+        self.secrets.carry(Fetching(engine.tasks, self._works.threads))
         self._state = "running"
         try:
             await self.hooks[specs.oneiric_started](self.hooks.host)
@@ -126,12 +170,28 @@ class Life:
         await self.hooks[specs.oneiric_stopping](self.hooks.host)
         assert self._works is not None
         engine.operations.close("the runtime is closing")
+        self.secrets.carry(None)
         stuck = await self._works.stop(min(seconds / 4, self._settings.lifecycle.cancel_grace))
         left = max(0.0, began + seconds - self._clock.time())
         report = await engine.shutdown.run(engine.slots.values(), left)
+        # Parts and plugins may have kept something in it until here.
+        stuck += await self._close_store(max(1.0, began + seconds - self._clock.time()))
         self._let_plugins_go()
         self._state = "closed"
-        return CloseReport(report.retirements, report.left + tuple(f"task {name}" for name in stuck))
+        return CloseReport(report.retirements, report.left + stuck)
+
+    async def _close_store(self, seconds: float) -> tuple[str, ...]:
+        """Close the state store, if anybody asked for it; its name, if it does not close in time."""
+        if self._store is None:
+            return ()
+        closing = asyncio.create_task(self._store.close(), name="close the state store")
+        await asyncio.wait({closing}, timeout=seconds)
+        if not closing.done():
+            await give_up(closing, self._settings.lifecycle.cancel_grace)
+            return ("the state store",)
+        if not closing.cancelled() and (error := closing.exception()) is not None:
+            log.warning("the state store did not close well: %s", error)
+        return ()
 
     def _let_plugins_go(self) -> None:
         """Close those that were made for this runtime.  The others have nothing to close, and go on explaining."""

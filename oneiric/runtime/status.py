@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 from oneiric_hookspecs import Health, Key, SwapReport
 
-from oneiric.activation import Generation, Slot
+from oneiric.attempts import AttemptStatus
+
+if TYPE_CHECKING:
+    from oneiric.activation import Generation, Slot
 
 
 @attrs.frozen
@@ -68,6 +73,7 @@ class Status:
         operations: Those under way, in words.
         tasks: Names of the application's own tasks that have not ended.
         threads: Names of calls in threads that have not come back.
+        attempts: What has come of calls that may be tried again, by name.
     """
 
     state: str
@@ -75,6 +81,7 @@ class Status:
     operations: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     threads: tuple[str, ...] = ()
+    attempts: tuple[AttemptStatus, ...] = ()
 
     def of(self, domain: str, name: str) -> SlotStatus | None:
         """The slot of that key; None while nobody has asked for it."""

@@ -51,7 +51,11 @@ class Works:
     """All of an application's own tasks."""
 
     def __init__(self, tasks: Tasks) -> None:
+        from oneiric.activation import Threads
+
         self.tasks = tasks
+        # Apart from those of factories and probes: work that hangs is not to keep the parts from being swapped.
+        self.threads = Threads(tasks.loop, what="calls in threads")
         self._mine: dict[asyncio.Task[Any], str] = {}
 
     @property
@@ -72,13 +76,16 @@ class Works:
             log.error("task %s failed: %s: %s", name, type(error).__name__, error, exc_info=error)
 
     async def stop(self, seconds: float) -> tuple[str, ...]:
-        """Cancel all, and wait at most *seconds*; the names of those that do not end."""
+        """Cancel all, and wait at most *seconds*; of those that do not end what they are, and their names."""
         mine = dict(self._mine)
+        for task in mine:
+            task.cancel()
+        until = self.tasks.loop.time() + seconds
         if mine:
-            for task in mine:
-                task.cancel()
             await asyncio.wait(mine, timeout=max(seconds, 0.0))
-        return tuple(name for task, name in mine.items() if not task.done())
+        threads = await self.threads.quiet(until - self.tasks.loop.time())
+        tasks = (f"task {name}" for task, name in mine.items() if not task.done())
+        return (*tasks, *(f"thread {name}" for name in threads))
 
 
 class Group:

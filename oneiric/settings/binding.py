@@ -9,6 +9,7 @@ import attrs
 from oneiric_hookspecs import Candidate, Domain, Key, OneiricError, a_few, check_name, nearest
 
 from .environment import NO_SETTING, PREFIX, Override, Variable, folded, one_of, placed
+from .layers import PROFILE
 from .plain import FREE, Fault, Faults, Parts, found, path_text
 from .sections import FIXED, DomainSection
 from .strict import convert, did_you_mean
@@ -41,6 +42,10 @@ class Catalogue:
                 keys.setdefault(candidate.key.name, {}).setdefault(candidate.provider, []).append(candidate)
         return cls(by_plural, sorted_in)
 
+    def by_key(self, plural: str) -> bool:
+        """Whether a table of settings in that section is a key's, and not one of its providers'."""
+        return plural in self.domains and self.domains[plural].settings_by == "key"
+
 
 @attrs.define
 class Findings:
@@ -50,9 +55,19 @@ class Findings:
     undeclared: list[Fault] = attrs.field(factory=list)
 
 
-def section_of(table: Mapping[str, Any]) -> DomainSection:
-    """The parts of a domain's table that are well formed; ``check`` says what is not."""
+def section_of(table: Any, by_key: bool = False) -> DomainSection:
+    """The parts of a domain's table that are well formed; ``check`` says what is not.
+
+    Args:
+        table: As written.
+        by_key: Whether a table of settings is a key's, and not one of its providers'.
+    """
+    if not isinstance(table, Mapping):
+        return DomainSection()
     selections = {name: value for name, value in _pairs(table.get("selections")) if isinstance(value, str)}
+    if by_key:
+        of_keys = {name: below for name, below in _pairs(table.get("settings")) if isinstance(below, Mapping)}
+        return DomainSection(selections, of_keys)
     settings = {
         name: {provider: below for provider, below in _pairs(providers) if isinstance(below, Mapping)}
         for name, providers in _pairs(table.get("settings"))
@@ -79,20 +94,40 @@ def override(variable: Variable, catalogue: Catalogue, tables: Mapping[str, Any]
         if len(rest) > 2:
             raise Faults.one(NO_SETTING, f"there is nothing below {before}")
         return Override(variable.name, (plural, part, name), variable.text)
+    table = dict(_pairs(written)).get(name, {})
+    if catalogue.by_key(plural):
+        candidates = [each for some in known.get(name, {}).values() for each in some]
+        path, value = _placed(candidates, repr(name), rest[2:], variable, table, before)
+        return Override(variable.name, (plural, part, name, *path), value)
     provider = one_of(rest[2] if len(rest) > 2 else "", known.get(name, {}), before)
     before = f"{before}__{folded(provider)}"
-    classes = [each.settings_class for each in known[name][provider] if each.settings_class is not None]
-    if not classes:
-        raise Faults.one(NO_SETTING, f"the candidate {provider!r} takes no settings")
-    table = dict(_pairs(dict(_pairs(written)).get(name))).get(provider, {})
-    path, value = placed(classes[0], rest[3:], variable.text, table, before)
+    table = dict(_pairs(table)).get(provider, {})
+    path, value = _placed(
+        known[name][provider], f"the candidate {provider!r}", rest[3:], variable, table, before
+    )
     return Override(variable.name, (plural, part, name, provider, *path), value)
+
+
+def _placed(
+    candidates: list[Candidate], whose: str, rest: list[str], variable: Variable, table: Any, before: str
+) -> tuple[tuple[str, ...], Any]:
+    """The path and value in a table for one of *candidates*: the first whose class has such a setting."""
+    classes = [each.settings_class for each in candidates if each.settings_class is not None]
+    if not classes:
+        raise Faults.one(NO_SETTING, f"{whose} takes no settings")
+    refused: list[Faults] = []
+    for cls in classes:
+        try:
+            return placed(cls, rest, variable.text, table, before)
+        except Faults as error:
+            refused.append(error)
+    raise refused[0]
 
 
 def check(tables: Mapping[str, Any], catalogue: Catalogue) -> Findings:
     """Hold the sections of the domains against what is plugged in."""
     findings = Findings()
-    sections = [*FIXED, *catalogue.domains]
+    sections = [*FIXED, PROFILE, *catalogue.domains]
     for name, table in tables.items():
         if name not in catalogue.domains:
             findings.undeclared.append(Fault((name,), "unknown section", did_you_mean(name, sections)))
@@ -105,8 +140,20 @@ def check(tables: Mapping[str, Any], catalogue: Catalogue) -> Findings:
             elif part == "selections":
                 _check_selections(name, content, findings)
             else:
-                _check_settings(name, content, catalogue.candidates[name], findings)
+                _check_settings(name, content, catalogue, findings)
     return findings
+
+
+def misfits(tables: Mapping[str, Any], classes: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with ``[plugins.settings]``, of those plugins whose class is known."""
+    faults: list[Fault] = []
+    for name, table in tables.items():
+        if classes.get(name) is not None:
+            try:
+                convert(table, classes[name])
+            except Faults as error:
+                faults += [fault.under("plugins", "settings", name) for fault in error.faults]
+    return faults
 
 
 def check_keys(keys: Iterable[str], catalogue: Catalogue, findings: Findings) -> None:
@@ -138,14 +185,17 @@ def _check_selections(plural: str, selections: Mapping[str, Any], findings: Find
 def _check_settings(
     plural: str,
     settings: Mapping[str, Any],
-    known: Mapping[str, Mapping[str, list[Candidate]]],
+    catalogue: Catalogue,
     findings: Findings,
 ) -> None:
+    known, by_key = catalogue.candidates[plural], catalogue.by_key(plural)
     for name, providers in _pairs(settings):
         path: Parts = (plural, "settings", name)
         if name not in known:
-            hint = _unquoted(path, providers, known) or did_you_mean(name, known)
+            hint = _unquoted(path, providers, known, by_key=by_key) or did_you_mean(name, known)
             findings.undeclared.append(Fault(path, f"nothing registered is called {name!r}", hint))
+        elif by_key:
+            _check_table_of_key(path, providers, known, findings)
         elif not isinstance(providers, Mapping):
             findings.faults.append(
                 Fault(path, f"expected a table for each provider, found {found(providers)}")
@@ -175,15 +225,42 @@ def _check_table(
         hint = _unquoted(path[:3], {provider: table}, known) or did_you_mean(provider, providers)
         findings.undeclared.append(Fault(path, message, hint))
         return
+    findings.faults += _misfit(path, table, providers[provider])
+
+
+def _check_table_of_key(
+    path: Parts,
+    table: Any,
+    known: Mapping[str, Mapping[str, list[Candidate]]],
+    findings: Findings,
+) -> None:
+    name = str(path[2])
+    if not isinstance(table, Mapping):
+        hint = f"write it in [{path_text(path)}]"
+        findings.faults.append(Fault(path, f"expected a table of settings, found {found(table)}", hint))
+        return
+    candidates = [each for some in known[name].values() for each in some]
+    if all(each.settings_class is None for each in candidates):
+        findings.faults.append(Fault(path, f"{name!r} takes no settings", "remove the table"))
+        return
+    takers = [each for each in candidates if each.settings_class is not None]
+    for fault in _misfit(path, table, takers):
+        if fault.message == "unknown key" and len(fault.path) == 4:
+            below = {fault.path[3]: table[fault.path[3]]}
+            fault = attrs.evolve(fault, hint=_unquoted(path, below, known, by_key=True) or fault.hint)
+        findings.faults.append(fault)
+
+
+def _misfit(path: Parts, table: Mapping[str, Any], candidates: list[Candidate]) -> list[Fault]:
+    """What is wrong with a table that fits none of *candidates*."""
     refusals: list[list[Fault]] = []
-    for candidate in providers[provider]:
+    for candidate in candidates:
         try:
             structured(candidate, table)
         except Faults as error:
             refusals.append([fault.under(*path) for fault in error.faults])
     # Versions and sources of one provider may differ; which of them wins is not known yet.
-    if len(refusals) == len(providers[provider]):
-        findings.faults += refusals[-1]
+    return refusals[-1] if len(refusals) == len(candidates) else []
 
 
 def structured(candidate: Candidate, table: Mapping[str, Any] | None) -> Any:
@@ -199,14 +276,14 @@ def structured(candidate: Candidate, table: Mapping[str, Any] | None) -> Any:
     return None
 
 
-def _unquoted(path: Parts, below: Any, known: Mapping[str, Any]) -> str | None:
+def _unquoted(path: Parts, below: Any, known: Mapping[str, Any], *, by_key: bool = False) -> str | None:
     """A hint, if the tables below *path* spell a known name whose dots were not quoted."""
     *outer, name = path
     while isinstance(below, Mapping):
         for part, deeper in _pairs(below):
             joined = f"{name}.{part}"
             if joined in known:
-                example = path_text([*outer, joined, next(iter(known[joined]))])
+                example = path_text([*outer, joined, *([] if by_key else [next(iter(known[joined]))])])
                 return f"keep the name together: [{example}]"
             if any(each.startswith(f"{joined}.") for each in known):
                 name, below = joined, deeper

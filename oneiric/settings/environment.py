@@ -31,6 +31,16 @@ SPECIAL: dict[str, tuple[str, ...]] = {
     "ONEIRIC_STACK_ORDER": ("resolver", "stack_order"),
 }
 
+#: All that have one, and what they are for.
+PLAIN: dict[str, str] = {
+    "ONEIRIC_CONFIG": "the files, separated as in PATH",
+    "ONEIRIC_PROFILE": "the profile",
+    "ONEIRIC_STATE_DIR": "the same as ONEIRIC__APP__STATE_DIR",
+    "ONEIRIC_STACK_ORDER": "the same as ONEIRIC__RESOLVER__STACK_ORDER",
+    "ONEIRIC_STRICT": "whether a plugin that fails is an error",
+    "ONEIRIC_BISECT_OFF": "installed plugins that `oneiric bisect` leaves out",
+}
+
 _TRUTH = {
     word: value
     for value, words in ((True, "1 true yes on"), (False, "0 false no off"))
@@ -82,6 +92,15 @@ def special(environ: Mapping[str, str]) -> list[Override]:
             value = str(Path(text).absolute()) if path[-1] == "state_dir" else text
             overrides.append(Override(name, path, value))
     return overrides
+
+
+def strangers(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Those that begin like ours, and are none that we know; they may be somebody else's."""
+    return tuple(
+        name
+        for name in sorted(environ)
+        if name.startswith("ONEIRIC_") and not name.startswith(PREFIX) and name not in PLAIN
+    )
 
 
 def concerns_fixed(variable: Variable) -> bool:
@@ -145,7 +164,7 @@ def placed(kind: Any, parts: list[str], text: str, tables: Any, before: str) -> 
     Raises:
         Faults: As ``one_of``, or the text is not of the right form.
     """
-    kind = _without_none(kind)
+    kind = without_none(kind)
     inside: Callable[[str], Any]
     if attrs.has(kind):
         fields = fields_of(kind)
@@ -168,7 +187,7 @@ def placed(kind: Any, parts: list[str], text: str, tables: Any, before: str) -> 
     return (name, *path), value
 
 
-def _without_none(kind: Any) -> Any:
+def without_none(kind: Any) -> Any:
     arms = [arm for arm in get_args(kind) if arm is not types.NoneType]
     return arms[0] if len(arms) == 1 and types.NoneType in get_args(kind) else kind
 

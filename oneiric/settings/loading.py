@@ -1,162 +1,183 @@
-"""Phase one: a file and the environment become settings."""
+"""Phase one: files, a profile, the environment and the command line become settings."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import attrs
-from oneiric_hookspecs import Key, Problem, SettingsError
+from oneiric_hookspecs import Problem, SettingsError
 
-from . import environment
+from . import environment, profiles
 from .binding import section_of
-from .model import Settings
-from .overrides import in_order, overridden
-from .plain import FREE, Fault, Faults, freeze, mismatch, sift
-from .sections import FIXED, Lifecycle, LifecycleSection, Limits, Plugins, Resolver
-from .sources import Origin, configured_file, read
-from .stack_order import stack_order
-from .strict import convert, problems
+from .fixed import concerns_plugins, others, sections
+from .layers import Kind, Layer, Origin, in_order, merged
+from .model import Settings, Unchosen
+from .overrides import Flag, flagged, overridden
+from .plain import Fault, sift
+from .references import opaque
+from .sources import configured, read
 
-_ONCE = "it is set once for the whole runtime, in [lifecycle]"
-_PER_KEY = 'it is set for one key, in [lifecycle.keys."DOMAIN:NAME"]'
+#: What settings can be made of: a file, several with the weakest first, their content, or settings themselves.
+SettingsSource = (
+    str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Mapping[str, Any] | Settings | None
+)
+_Written = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Mapping[str, Any] | None
 
 
+@opaque
 def load(
-    source: str | os.PathLike[str] | Mapping[str, Any] | Settings | None = None,
+    source: SettingsSource = None,
     *,
     environ: Mapping[str, str] | None = None,
+    profile: str | None = None,
+    flags: Iterable[Flag] = (),
 ) -> Settings:
     """Read the settings, and check the sections that every application has.
 
+    They are made of layers, the weakest first: the defaults, the files in their order, the profile, the environment,
+    and the options of a command.  Tables are merged; a value or a list takes the place of what was there.
+
     Args:
-        source: A TOML file, its content as a mapping, or settings, which are returned as they are.  None takes the
-            file that ``ONEIRIC_CONFIG`` names, else the nearest ``oneiric.toml`` from the working directory upward,
-            else the defaults.
-        environ: The environment, whose ``ONEIRIC__SECTION__KEY`` win over the file; None is the process's.
+        source: A TOML file, several, the content of one as a mapping, or settings, which are returned as they are.
+            None takes the files that ``ONEIRIC_CONFIG`` names, else the nearest ``oneiric.toml`` from the working
+            directory upward, else the defaults.
+        environ: The environment, whose ``ONEIRIC__SECTION__KEY`` win over the files; None is the process's.
+        profile: The profile; None takes what ``ONEIRIC_PROFILE`` names, else ``default``.
+        flags: What the options of a command add.
     Returns:
         The settings; ``Settings.bind`` checks the sections of domains.
     Raises:
-        SettingsError: The file cannot be read, or everything that is wrong with what it says, at once.
+        SettingsError: A file cannot be read, or everything that is wrong with what they say, at once.
+    """
+    settings = examine(source, environ=environ, profile=profile, flags=flags)
+    if settings.problems:
+        raise SettingsError(settings.problems)
+    return settings
+
+
+@opaque
+def examine(
+    source: SettingsSource = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    profile: str | None = None,
+    flags: Iterable[Flag] = (),
+) -> Settings:
+    """As ``load``, for who wants to hear what is wrong with the sections of domains in the same breath.
+
+    Returns:
+        Settings without what is wrong, which ``problems`` lists, and ``bind`` raises with what it finds itself.
+    Raises:
+        SettingsError: A file cannot be read.
     """
     if isinstance(source, Settings):
         return source
+    flags = tuple(flags)
     environ = os.environ if environ is None else environ
-    file: Path | None = None
-    data: Mapping[str, Any] = {}
-    origin = Origin()
-    if isinstance(source, Mapping):
-        data = source
-    else:
-        file = configured_file(environ) if source is None else Path(source)
-        if file is not None:
-            data, text = read(file)
-            origin = Origin(str(file), text)
-    try:
-        tables, not_plain = sift(data)
-    except RecursionError:
-        raise SettingsError([Problem("", "is nested too deeply", origin.file)]) from None
+    files, documents, faults = _documents(source, environ)
+    problems: list[Problem] = []
+    known = profiles.names(documents)
+    named_by = None if profile else profiles.VARIABLE
+    name = profile or environ.get(profiles.VARIABLE) or profiles.USUAL
+    blind = name not in known
+    if blind:
+        message, hint = profiles.unknown(name, known)
+        problems.append(Problem("", message, named_by, hint))
+        name = profiles.USUAL
 
+    base: Mapping[str, Any] = MappingProxyType({})
+    for document in documents:
+        base = merged(base, profiles.without(document.tables))
+    tables = profiles.laid_over(base, name, documents)
+    origin = Origin((*documents, *profiles.layers(name, documents)))
+    faults += profiles.malformed(documents)
     variables = environment.variables(environ)
     fixed = [variable for variable in variables if environment.concerns_fixed(variable)]
-    tables, origin, faults = overridden(
+    before = tables
+    tables, origin, wrong = overridden(
         tables,
         origin,
         environment.special(environ),
         fixed,
-        lambda variable: environment.override_fixed(variable, tables),
+        lambda variable: environment.override_fixed(variable, before),
     )
-    sections = {name: _section(name, cls, tables.get(name, {}), faults) for name, cls in FIXED.items()}
-    others = {
-        name: table for name, table in tables.items() if name not in FIXED and not name.startswith(FREE)
-    }
-    for name, table in others.items():
-        if not isinstance(table, Mapping):
-            faults += [fault.under(name) for fault in mismatch("a table", table).faults]
-    if faults or not_plain:
-        raise SettingsError(in_order(problems([*not_plain, *faults], where=origin.where)))
+    tables, origin = flagged(tables, origin, flags)
+    made, found = sections(tables)
+    blind = blind or concerns_plugins([*faults, *found]) or any(_names_plugins(fault) for fault in wrong)
+    if blind:
+        # Nothing is loaded that somebody may have meant to leave out.
+        made["plugins"] = attrs.evolve(made["plugins"], auto_load=False)
+        made["app"] = attrs.evolve(made["app"], plugins=())
+    problems += origin.problems([*faults, *wrong, *found])
+    unchosen = [_unchosen(each, base, documents) for each in profiles.written(documents) if each != name]
+    for other in unchosen:
+        problems += other.problems(sections(other.tables)[1])
+    domains = others(tables)
     return Settings(
-        **sections,
-        domains=MappingProxyType({name: section_of(table) for name, table in others.items()}),
-        file=None if file is None else file.absolute(),
-        tables=MappingProxyType(others),
+        **made,
+        domains=MappingProxyType({each: section_of(table) for each, table in domains.items()}),
+        profile=name,
+        file=files[0].absolute() if files else None,
+        files=tuple(file.absolute() for file in files),
+        flags=flags,
+        problems=tuple(in_order(problems, origin)),
+        tables=MappingProxyType(
+            {each: table for each, table in domains.items() if isinstance(table, Mapping)}
+        ),
         origin=origin,
         pending=tuple(variable for variable in variables if variable not in fixed),
+        strangers=environment.strangers(environ),
+        unchosen=tuple(unchosen),
+        blind=blind,
     )
 
 
-def _section(name: str, cls: type, table: Any, faults: list[Fault]) -> Any:
-    """A section that every application has; None, and its faults are added, if it is not well formed."""
-    found: list[Fault] = []
-    order: dict[str, int] = {}
-    if name == "resolver" and isinstance(table, Mapping) and "stack_order" in table:
+def _documents(
+    source: _Written, environ: Mapping[str, str]
+) -> tuple[tuple[Path, ...], list[Layer], list[Fault]]:
+    """The files and what they say, the weakest first, and what in it is not plain data."""
+    files: tuple[Path, ...] = ()
+    read_: list[tuple[Mapping[str, Any], str | None, str]] = []
+    if isinstance(source, Mapping):
+        read_.append((source, None, ""))
+    else:
+        if source is None:
+            files = configured(environ).files
+        elif isinstance(source, (str, os.PathLike)):
+            files = (Path(source),)
+        else:
+            files = tuple(Path(each) for each in source)
+        unreadable: list[Problem] = []
+        for file in files:
+            try:
+                tables, text = read(file)
+                read_.append((tables, str(file), text))
+            except SettingsError as error:
+                unreadable += error.problems
+        if unreadable:
+            raise SettingsError(unreadable)
+    documents: list[Layer] = []
+    faults: list[Fault] = []
+    for data, name, text in read_:
         try:
-            order = stack_order(table["stack_order"])
-        except Faults as error:
-            found += [fault.under("stack_order") for fault in error.faults]
-        table = {**table, "stack_order": order}
-    if name == "lifecycle" and isinstance(table, Mapping):
-        found += _misnamed_keys(table.get("keys"))
-    section = None
-    try:
-        # What is not written needs no converter, whose library is a tenth of the time that a command takes.
-        section = (
-            cls() if isinstance(table, Mapping) and not table else convert(_without_free(name, table), cls)
-        )
-    except Faults as error:
-        found += [_better(name, fault) for fault in error.faults]
-    faults += [fault.under(name) for fault in found]
-    if found or section is None:
-        return None
-    return _frozen(section, table)
+            plain, not_plain = sift(data)
+        except RecursionError:
+            raise SettingsError([Problem("", "is nested too deeply", name)]) from None
+        kind: Kind = "code" if name is None else "file"
+        documents.append(Layer(kind, name or "settings given in code", plain, name, text))
+        faults += not_plain
+    return files, documents, faults
 
 
-def _without_free(name: str, table: Any) -> Any:
-    """*table* without the user's own keys where names of his stand beside them."""
-    inner = {"lifecycle": "keys", "plugins": "settings"}.get(name)
-    if not isinstance(table, Mapping) or not isinstance(table.get(inner), Mapping):
-        return table
-    return {**table, inner: {key: value for key, value in table[inner].items() if not key.startswith(FREE)}}
+def _unchosen(name: str, base: Mapping[str, Any], documents: list[Layer]) -> Unchosen:
+    over = profiles.layers(name, documents)
+    return Unchosen(name, profiles.laid_over(base, name, documents), Origin((*documents, *over)))
 
 
-def _frozen(section: Any, table: Mapping[str, Any]) -> Any:
-    """*section* with its mappings read-only, and each key's limits completed from those of all keys."""
-    if isinstance(section, LifecycleSection):
-        shared = {name: getattr(section, name) for name in attrs.fields_dict(Limits)}
-        keys = {
-            key: attrs.evolve(
-                own, **{name: shared[name] for name in shared if name not in table["keys"][key]}
-            )
-            for key, own in section.keys.items()
-        }
-        return attrs.evolve(section, keys=MappingProxyType(keys))
-    if isinstance(section, Plugins):
-        return attrs.evolve(section, settings=freeze(section.settings))
-    if isinstance(section, Resolver):
-        return attrs.evolve(section, stack_order=MappingProxyType(dict(section.stack_order)))
-    return section
-
-
-def _misnamed_keys(keys: Any) -> list[Fault]:
-    faults = []
-    for text in keys if isinstance(keys, Mapping) else ():
-        if text.startswith(FREE):
-            continue
-        try:
-            convert(text, Key)
-        except Faults as error:
-            faults += [fault.under("keys", text) for fault in error.faults]
-    return faults
-
-
-def _better(name: str, fault: Fault) -> Fault:
-    """*fault* with the hint that the two kinds of limits are set in two places."""
-    if name != "lifecycle" or fault.message != "unknown key":
-        return fault
-    key, whole = fault.path[-1], attrs.fields_dict(LifecycleSection)
-    if len(fault.path) > 1:
-        return attrs.evolve(fault, hint=_ONCE) if key in whole else fault
-    return attrs.evolve(fault, hint=_PER_KEY) if key in attrs.fields_dict(Lifecycle) else fault
+def _names_plugins(fault: Fault) -> bool:
+    """Whether it is about a variable that may have said which plugins are loaded."""
+    return str(fault.path[0]).upper().startswith(("ONEIRIC__PLUGINS", "ONEIRIC__APP"))

@@ -1,16 +1,31 @@
-"""The environment laid over the tables."""
+"""What is laid over the tables of files: the variables of the environment, and the options of a command."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
-
-import attrs
-from oneiric_hookspecs import Problem
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from .environment import Override, Variable
-from .plain import Fault, Faults, freeze, thaw
-from .sources import Origin
+from .layers import Layer, Origin
+from .plain import Fault, Faults, Parts, freeze, thaw
+
+ENVIRONMENT: Final = "environment"
+COMMAND_LINE: Final = "command line"
+
+
+class Flag(NamedTuple):
+    """An option of a command that adds to a list of the settings.
+
+    Args:
+        text: As it is typed: ``-p no:cache.disk``.
+        path: The list: ``("plugins", "off")``.
+        value: What it adds.
+    """
+
+    text: str
+    path: tuple[str, ...]
+    value: str
 
 
 def overridden(
@@ -30,15 +45,52 @@ def overridden(
             faults += [fault.under(variable.name) for fault in error.faults]
     if not meant:
         return tables, origin, faults
-    changed, set_by = thaw(tables), dict(origin.variables)
+    before = next((layer for layer in origin.layers if layer.kind == ENVIRONMENT), None)
+    changed, set_by = thaw(tables), dict(before.named) if before else {}
+    own = thaw(before.tables) if before else {}
     for each in meant:
         if each.path in set_by:
             faults.append(
                 Fault((each.variable,), f"sets the same as {set_by[each.path]}", "keep one of them")
             )
         elif _put(changed, each.path, each.value):
+            _put(own, each.path, each.value)
             set_by[each.path] = each.variable
-    return freeze(changed), attrs.evolve(origin, variables=set_by), faults
+    layer = Layer(ENVIRONMENT, ENVIRONMENT, freeze(own), named=MappingProxyType(set_by))
+    others = [each for each in origin.layers if each.kind != ENVIRONMENT]
+    # The command line stays the last.
+    place = next((n for n, each in enumerate(others) if each.kind == COMMAND_LINE), len(others))
+    return freeze(changed), Origin((*others[:place], layer, *others[place:])), faults
+
+
+def flagged(
+    tables: Mapping[str, Any], origin: Origin, flags: Iterable[Flag]
+) -> tuple[Mapping[str, Any], Origin]:
+    """*tables* with what the options of a command add."""
+    changed = thaw(tables)
+    own: dict[str, Any] = {}
+    named: dict[Parts, str] = {}
+    for flag in flags:
+        values = _list_at(changed, flag.path)
+        if values is None:
+            continue  # what stands there is no list, and is said to be wrong for that
+        named[*flag.path, len(values)] = flag.text
+        values.append(flag.value)
+        _put(own, flag.path, values)
+    if not named:
+        return tables, origin
+    layer = Layer(COMMAND_LINE, COMMAND_LINE, freeze(own), named=MappingProxyType(named))
+    return freeze(changed), Origin((*origin.layers, layer))
+
+
+def _list_at(tables: dict[str, Any], path: tuple[str, ...]) -> list[Any] | None:
+    for part in path[:-1]:
+        below = tables.setdefault(part, {})
+        if not isinstance(below, dict):
+            return None
+        tables = below
+    values = tables.setdefault(path[-1], [])
+    return values if isinstance(values, list) else None
 
 
 def _put(tables: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:
@@ -49,13 +101,3 @@ def _put(tables: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:
         tables = below
     tables[path[-1]] = value
     return True
-
-
-def in_order(found: list[Problem]) -> list[Problem]:
-    """As they stand in the file; the variables of the environment after them."""
-
-    def place(problem: Problem) -> tuple[int, int]:
-        _, colon, line = (problem.where or "").rpartition(":")
-        return (0, int(line)) if colon and line.isdigit() else (1, 0)
-
-    return sorted(found, key=place)

@@ -20,7 +20,11 @@ Parts = tuple[str | int, ...]
 #: Keys that start like this are the user's own, wherever a key of ours could stand.
 FREE = "x-"
 
+#: The key of a table that stands for a secret, by its name in ``[secrets]``.
+REFERENCE = "$secret"
+
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _SHOWN = 40
 
 
@@ -57,16 +61,19 @@ def path_text(path: Iterable[str | int]) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += ("." if text else "") + (
-                part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False)
-            )
+            text += ("." if text else "") + (part if _BARE.fullmatch(part) else quoted(part))
     return text
+
+
+def quoted(text: str) -> str:
+    """*text* as TOML writes it, without anything that a terminal would obey."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
 def found(value: object) -> str:
     """What *value* is, in a few words of TOML; never more than the beginning of it."""
     if isinstance(value, Mapping):
-        return "a table"
+        return "a reference to a secret" if REFERENCE in value else "a table"
     if isinstance(value, (list, tuple)):
         return "a list"
     if value is None:
@@ -86,8 +93,15 @@ def found(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
+def is_reference(value: object) -> bool:
+    """Whether it refers to a secret, or is meant to."""
+    return isinstance(value, Mapping) and REFERENCE in value
+
+
 def mismatch(expected: str, value: object, hint: str | None = None) -> Faults:
     """*value* is not what was expected."""
+    if is_reference(value):
+        hint = "annotate the field with oneiric_hookspecs.Secret"
     return Faults.one(f"expected {expected}, found {found(value)}", hint)
 
 

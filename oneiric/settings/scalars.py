@@ -11,12 +11,13 @@ import os
 import types
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
 import attrs
-from oneiric_hookspecs import Key, OneiricError, nearest
+from oneiric_hookspecs import Key, OneiricError, Secret, nearest
 
 from .plain import Faults, found, mismatch
+from .references import secret
 
 LISTS = {list, collections.abc.Sequence, collections.abc.MutableSequence, collections.abc.Collection}
 SETS = {set, frozenset, collections.abc.Set, collections.abc.MutableSet}
@@ -32,6 +33,7 @@ EXPECTED: dict[Any, str] = {
     Path: "a path",
     PurePath: "a path",
     Key: "a key such as adapter:cache",
+    Secret: "a secret",
     types.NoneType: "nothing",
 }
 
@@ -57,6 +59,19 @@ def expected(kind: Any) -> str:
 def origin_of(kind: Any) -> Any:
     """What *kind* is a kind of: ``list`` of ``list[int]``; itself where it is nothing more."""
     return get_origin(kind) or kind
+
+
+def bare(kind: Any) -> Any:
+    """*kind* without what is wrapped around it: ``Annotated``, ``NewType``, an alias."""
+    while True:
+        if get_origin(kind) is Annotated:
+            kind = get_args(kind)[0]
+        elif isinstance(kind, NewType):
+            kind = kind.__supertype__
+        elif type(kind).__name__ == "TypeAliasType":  # there is none before 3.12
+            kind = kind.__value__
+        else:
+            return kind
 
 
 def is_union(kind: Any) -> bool:
@@ -158,6 +173,7 @@ _CHECKS: dict[Any, Callable[[Any], Any]] = {
     Path: _path,
     PurePath: _path,
     Key: _key,
+    Secret: secret,
     dt.datetime: _datetime,
     dt.date: _date,
     dt.time: _time,

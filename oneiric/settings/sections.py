@@ -4,39 +4,60 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 import attrs
 from oneiric_hookspecs import Key, check_name
+from oneiric_hookspecs.keys import NAME
 
 from .plain import canonical
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
+class _Rule:
+    """A validator that says its rule in the words of a JSON schema, too."""
+
+    def __init__(self, check: Callable[[Any], object], **keywords: Any) -> None:
+        self._check, self.keywords = check, keywords
+
+    def __call__(self, _: object, __: attrs.Attribute[Any], value: Any) -> None:
+        self._check(value)
+
+
 def _seconds(*, zero: bool = False) -> Any:
-    def check(_: object, __: attrs.Attribute[Any], value: float) -> None:
+    def check(value: Any) -> None:
         right = value.__class__ in (int, float) and math.isfinite(value)
         if not right or value < 0 or (value == 0 and not zero):
             least = "0 seconds or more" if zero else "a finite number of seconds above 0"
             raise ValueError(f"expected {least}, found {value!r}")
 
-    return check
+    return _Rule(check, **{"minimum" if zero else "exclusiveMinimum": 0})
 
 
 def _at_least(least: int) -> Any:
-    def check(_: object, __: attrs.Attribute[Any], value: int) -> None:
+    def check(value: Any) -> None:
         if value.__class__ is not int or value < least:
             raise ValueError(f"expected a whole number, {least} or more, found {value!r}")
 
-    return check
+    return _Rule(check, minimum=least)
 
 
-def _is_name(_: object, __: attrs.Attribute[Any], value: str) -> None:
-    check_name(value, "name of an application")
+def _days(_: object, __: attrs.Attribute[Any], value: float) -> None:
+    if value.__class__ not in (int, float) or not math.isfinite(value) or value <= 0:
+        raise ValueError(f"expected a finite number of days above 0, found {value!r}")
+
+
+_is_name = _Rule(lambda value: check_name(value, "name of an application"), pattern=f"^{NAME.pattern}$")
+
+
+def _are_groups(_: object, __: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    for group in value:
+        if not group or group != group.strip() or set(group) & set("[]\n"):
+            raise ValueError(f"expected names of groups, found {group!r}")
 
 
 @attrs.frozen
@@ -62,12 +83,14 @@ class Plugins:
         off: Distributions, entry points or plugins that are not.
         only: If not None, of those installed only these are.
         auto_load: Whether installed plugins are loaded at all.
+        entry_points: More groups of entry points to read, beside ``oneiric``.
         settings: ``[plugins.settings.NAME]`` as written; see ``Settings.of_plugin``.
     """
 
     off: tuple[str, ...] = ()
     only: tuple[str, ...] | None = None
     auto_load: bool = True
+    entry_points: tuple[str, ...] = attrs.field(default=(), validator=_are_groups)
     settings: Mapping[str, Mapping[str, Any]] = attrs.field(default=_NOTHING, eq=canonical, repr=False)
 
 
@@ -84,7 +107,8 @@ class Resolver:
     on_missing: Literal["error", "fallback"] = "error"
 
 
-@attrs.frozen(kw_only=True)
+# Only its fields are wanted: nobody makes one.
+@attrs.frozen(kw_only=True, init=False, eq=False, repr=False)
 class Limits:
     """How long things may take, in seconds, and how many there may be; for all keys or one of them.
 
@@ -143,6 +167,8 @@ class LifecycleSection(Limits):
         shutdown_timeout: For closing the runtime.
         max_activations: At once.
         max_probes: At once.
+        secret_timeout: For fetching a secret.
+        secret_ttl: How long a secret that was fetched is used without asking again; 0 always asks.
         keys: Per key, by its text ``adapter:cache``.
     """
 
@@ -150,6 +176,8 @@ class LifecycleSection(Limits):
     shutdown_timeout: float = attrs.field(default=60.0, validator=_seconds())
     max_activations: int = attrs.field(default=16, validator=_at_least(1))
     max_probes: int = attrs.field(default=32, validator=_at_least(1))
+    secret_timeout: float = attrs.field(default=10.0, validator=_seconds())
+    secret_ttl: float = attrs.field(default=300.0, validator=_seconds(zero=True))
     keys: Mapping[str, Lifecycle] = _NOTHING
 
     @functools.cached_property
@@ -160,6 +188,28 @@ class LifecycleSection(Limits):
     def of(self, key: Key) -> Lifecycle:
         """What holds for *key*."""
         return self.keys.get(str(key), self.usual) if self.keys else self.usual
+
+
+def _is_store(_: object, __: attrs.Attribute[Any], value: str) -> None:
+    scheme, colon, _rest = value.partition(":")
+    if not colon:
+        raise ValueError(f'expected the scheme of a store and a colon, as in "sqlite:", found {value!r}')
+    check_name(scheme, "scheme of a store")
+
+
+@attrs.frozen
+class StateSection:
+    """``[state]``: where pins, pauses, what runs, and what has happened are kept.
+
+    Args:
+        url: Which store: ``sqlite:`` is a file in the state directory, ``sqlite:PATH`` another, ``memory:`` forgets.
+        history_days: How old records of history become; older ones are dropped when new ones come.
+        history_records: How many there are of each log.
+    """
+
+    url: str = attrs.field(default="sqlite:", validator=_is_store)
+    history_days: float = attrs.field(default=90.0, validator=_days)
+    history_records: int = attrs.field(default=10_000, validator=_at_least(1))
 
 
 @attrs.frozen
@@ -176,4 +226,11 @@ class DomainSection:
 
 
 #: The sections that are there whatever is plugged in.
-FIXED: dict[str, type] = {"app": App, "plugins": Plugins, "resolver": Resolver, "lifecycle": LifecycleSection}
+FIXED: dict[str, type] = {
+    "app": App,
+    "plugins": Plugins,
+    "resolver": Resolver,
+    "lifecycle": LifecycleSection,
+    "secrets": dict[str, str],  # by name; see ``references.sources_of``
+    "state": StateSection,
+}

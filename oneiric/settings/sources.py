@@ -1,72 +1,55 @@
-"""Where settings come from: finding the file, reading it, and knowing afterwards where something was written."""
+"""Where settings come from: finding the files, and reading them."""
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 from oneiric_hookspecs import Problem, SettingsError
 
-from .lines import line_of, positions
-from .plain import Parts
-
 FILE_NAME = "oneiric.toml"
+VARIABLE = "ONEIRIC_CONFIG"
 
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
-@attrs.frozen
-class Origin:
-    """Knows where a value was written.
+class Found(NamedTuple):
+    """Where a settings file was looked for.
 
     Args:
-        file: As it is shown; None for a mapping given in code.
-        text: What the file held when it was read: it may have changed since.
-        variables: The environment variable that set a path.
+        files: Those to read, the weakest first.
+        considered: Every place that was looked at, in that order.
+        named_by: What named the files; None where they were looked for.
     """
 
-    file: str | None = None
-    text: str = attrs.field(default="", repr=False)
-    variables: Mapping[Parts, str] = MappingProxyType({})
-
-    def where(self, path: Parts) -> str | None:
-        """The variable, or ``file:line``, that set *path* or what encloses it most closely."""
-        if path and str(path[0]).startswith("ONEIRIC_"):
-            return None  # a variable is its own place
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.variables:
-                return self.variables[path[:length]]
-        if self.file is None:
-            return None
-        line = line_of(self._lines, path)
-        return self.file if line is None else f"{self.file}:{line}"
-
-    @functools.cached_property
-    def _lines(self) -> dict[Parts, int]:
-        return positions(self.text)
+    files: tuple[Path, ...]
+    considered: tuple[Path, ...]
+    named_by: str | None = None
 
 
-def configured_file(environ: Mapping[str, str]) -> Path | None:
-    """The file that ``ONEIRIC_CONFIG`` names, else the nearest ``oneiric.toml`` from here upward, else None."""
-    named = environ.get("ONEIRIC_CONFIG")
+def configured(environ: Mapping[str, str]) -> Found:
+    """The files that ``ONEIRIC_CONFIG`` names, else the nearest ``oneiric.toml`` from here upward, else none.
+
+    ``ONEIRIC_CONFIG`` may name several, separated as in ``PATH``; the later ones are laid over the earlier ones.
+    """
+    named = tuple(Path(each) for each in environ.get(VARIABLE, "").split(os.pathsep) if each)
     if named:
-        return Path(named)
+        return Found(named, named, VARIABLE)
     try:
         here = Path.cwd()
     except OSError:
         # The working directory has been removed under us: nothing is above it.
-        return None
+        return Found((), ())
+    considered: list[Path] = []
     for folder in (here, *here.parents):
+        considered.append(folder / FILE_NAME)
         # A dangling link or a folder of that name is found too, and then said to be wrong, not passed over.
-        if os.path.lexists(folder / FILE_NAME):
-            return folder / FILE_NAME
-    return None
+        if os.path.lexists(considered[-1]):
+            return Found((considered[-1],), tuple(considered))
+    return Found((), tuple(considered))
 
 
 def read(file: Path) -> tuple[dict[str, Any], str]:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
 import attrs
-from oneiric_hookspecs import Key, Problem, SettingsError, a_few, nearest
+from oneiric_hookspecs import Key, Problem, Secret, SettingsError, a_few, nearest
 
-from .plain import FREE, Fault, Faults, Parts, found, mismatch, path_text, thaw
+from .plain import FREE, REFERENCE, Fault, Faults, Parts, found, is_reference, mismatch, path_text, thaw
+from .references import Awaited, Reading, being_read, now, opaque, reading, referred
 from .scalars import (
     EXPECTED,
     LISTS,
@@ -43,10 +44,13 @@ Where = str | Callable[[Parts], str | None] | None
 
 
 @overload
-def structure(cls: type[T], data: Any, path: str, *, where: Where = None) -> T: ...
+def structure(
+    cls: type[T], data: Any, path: str, *, where: Where = None, how: Reading | None = None
+) -> T: ...
 @overload
-def structure(cls: Any, data: Any, path: str, *, where: Where = None) -> Any: ...
-def structure(cls: Any, data: Any, path: str, *, where: Where = None) -> Any:
+def structure(cls: Any, data: Any, path: str, *, where: Where = None, how: Reading | None = None) -> Any: ...
+@opaque
+def structure(cls: Any, data: Any, path: str, *, where: Where = None, how: Reading | None = None) -> Any:
     """Turn plain data into an instance of *cls*, strictly.
 
     A value has the type its field is annotated with, and is never made to have it; only a whole number may stand
@@ -55,17 +59,19 @@ def structure(cls: Any, data: Any, path: str, *, where: Where = None) -> Any:
 
     Args:
         cls: An attrs class, or any type that one of its fields may have: ``bool int float str``, dates and times,
-            ``Path``, ``Key``, ``Literal``, enumerations, unions, tuples, lists, sets and dicts of these.
+            ``Path``, ``Key``, ``Secret``, ``Literal``, enumerations, unions, tuples, lists, sets and dicts of these.
         data: As it came from TOML or JSON.
         path: Where it stands, for messages: ``plugins.settings.redis``.
         where: ``file:line``, or what gives it for a path below *path*.
+        how: What references to secrets mean; None for nothing.
     Returns:
         The instance.
     Raises:
         SettingsError: Everything that is wrong with it, at once.
     """
     try:
-        return convert(data, cls)
+        with reading(how):
+            return convert(data, cls)
     except Faults as error:
         raise SettingsError(problems(error.faults, path, where)) from None
 
@@ -111,12 +117,21 @@ def _converter() -> Converter:
         (lambda kind: origin_of(kind) is Literal, literal),
         (is_union, _union),
         (lambda kind: kind is types.NoneType or kind is None, nothing),
-        (lambda kind: kind is Any or kind is object, lambda value, _: thaw(value)),
+        (lambda kind: kind is Any or kind is object, _anything),
         (is_foreign, foreign),
     ]
     for accepts, hook in hooks:
         converter.register_structure_hook_func(accepts, hook)
     return converter
+
+
+def _anything(value: Any, _: Any) -> Any:
+    # In a section that holds the tables of others, it is not read yet.
+    places = [path for path, _ in referred(value)] if being_read() else []
+    if places:
+        [fault] = mismatch("a value", {REFERENCE: ""}).faults
+        raise Faults(fault.under(*path) for path in places)
+    return thaw(value)
 
 
 # --- several values ------------------------------------------------------------------------------------------------
@@ -170,9 +185,11 @@ def _tuple(value: Any, kind: Any) -> tuple[Any, ...]:
 
 
 def _table(value: Any, kind: Any) -> dict[Any, Any]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or is_reference(value):
         raise mismatch("a table", value)
     key_kind, item_kind = get_args(kind) or (str, Any)
+    if key_kind is Secret:
+        raise Faults.one("settings cannot fill a table whose keys are secrets")
     table, faults = {}, []
     for name, item in value.items():
         part = name if isinstance(name, str) else found(name)
@@ -190,17 +207,22 @@ def _union(value: Any, kind: Any) -> Any:
     arms = get_args(kind)
     # The very type first: 5 is an int of `float | int`, though a float would take it.
     refused: list[tuple[Any, Faults]] = []
+    names = now().names
+    before = len(names)
     for arm in sorted(arms, key=lambda arm: arm is not type(value)):
         try:
             return convert(value, arm)
         except Faults as error:
             refused.append((arm, error))
+            del names[before:]
     # Where only one arm could have been meant, what is wrong with it says more than that no arm fits.
     meant = [error for arm, error in refused if expected(arm) == found(value)]
     if len(meant) == 1:
         raise meant[0]
     if len(refused) == 2 and types.NoneType in arms:
         raise next(error for arm, error in refused if arm is not types.NoneType)
+    if Secret in arms:
+        raise Faults.one(f"expected {expected(kind)}")  # what was found may be one
     raise mismatch(expected(kind), value)
 
 
@@ -217,16 +239,23 @@ def fields_of(cls: Any) -> dict[str, attrs.Attribute[Any]]:
 
 
 def _instance(value: Any, cls: Any) -> Any:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or is_reference(value):
         raise mismatch("a table", value)
     fields = fields_of(cls)
     faults: list[Fault] = []
     given: dict[str, Any] = {}
+    awaited = False
+    names = now().names
     for name, item in value.items():
         field = fields.get(name)
         if field is not None:
+            before = len(names)
             try:
-                given[name] = convert(item, Any if field.type is None else field.type)
+                made = convert(item, Any if field.type is None else field.type)
+                if now().fetched is None and len(names) > before:
+                    awaited = True  # nobody of its class sees it
+                else:
+                    given[name] = made
             except Faults as error:
                 faults += [fault.under(name) for fault in error.faults]
         elif not (isinstance(name, str) and name.startswith(FREE)):
@@ -235,8 +264,11 @@ def _instance(value: Any, cls: Any) -> Any:
     for name, field in fields.items():
         if field.default is attrs.NOTHING and name not in value:
             faults.append(Fault((name,), f"is missing; expected {expected(field.type)}"))
-    if faults:
-        raise Faults([*faults, *_blamed(cls, fields, given)])
+    if faults or awaited:
+        faults += _blamed(cls, fields, given)
+        if faults:
+            raise Faults(faults)
+        return Awaited()
     try:
         return cls(**given)
     except Exception as error:
@@ -268,7 +300,7 @@ def _blamed(cls: Any, fields: dict[str, attrs.Attribute[Any]], given: dict[str, 
             # It looks at another field, which is not there because that one is wrong itself.
             continue
         except Exception as error:
-            faults.append(Fault((name,), _one_line(error), getattr(error, "hint", None)))
+            faults.append(Fault((name,), _one_line(error), _hint(error)))
     return faults
 
 
@@ -282,7 +314,13 @@ def _joined(path: str, below: str) -> str:
     return f"{path}{below}" if not path or not below or below.startswith("[") else f"{path}.{below}"
 
 
+def _hint(error: Exception) -> str | None:
+    hint = getattr(error, "hint", None)
+    return now().masked(hint) if isinstance(hint, str) else None
+
+
 def _one_line(error: Exception) -> str:
     # attrs' own validators put the sentence first, and the facts after it.
     said = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    said = now().masked(said)
     return " ".join(said.split())[:200] or type(error).__name__

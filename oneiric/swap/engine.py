@@ -9,10 +9,22 @@ from threading import get_ident
 
 from oneiric_hookspecs import Key
 
-from oneiric.activation import Activator, Generation, Handle, Operation, Slot, Threads, TracedUse, Use
+from oneiric.activation import (
+    Activator,
+    Generation,
+    Handle,
+    Lease,
+    Operation,
+    Slot,
+    Threads,
+    TracedLease,
+    TracedUse,
+    Use,
+)
 from oneiric.health import Prober
 from oneiric.hooks import HookManager
 from oneiric.registry import Registry
+from oneiric.secrets import Secrets
 from oneiric.settings import Settings
 from oneiric.tasks import Tasks
 
@@ -36,6 +48,10 @@ class Engine:
         registry: The candidates.
         settings: Validated, and bound to the domains.
         contract_of: What an instance of a domain and name has to satisfy.
+        secrets: What settings refer to.
+
+    Attributes:
+        new_lease, new_use: Make a lease of a slot: where the loop debugs, one that knows where it was entered.
     """
 
     def __init__(
@@ -44,17 +60,20 @@ class Engine:
         registry: Registry,
         settings: Settings,
         contract_of: Callable[[str, str], type | None],
+        secrets: Secrets,
     ) -> None:
         loop = self.loop = asyncio.get_running_loop()
         lifecycle = settings.lifecycle
         self.thread = get_ident()
         self.traced = loop.get_debug()
+        self.new_lease: type[Lease] = TracedLease if self.traced else Lease
+        self.new_use: type[Use] = TracedUse if self.traced else Use
         self.settings = settings
         self.slots: dict[tuple[str, str], Slot] = {}
         self.tasks = Tasks(loop, copy_context())
         self.threads = Threads(loop)
         self.activator = Activator(
-            self.tasks, self.threads, hooks, settings, contract_of, at_once=lifecycle.max_activations
+            self.tasks, self.threads, hooks, settings, contract_of, secrets, at_once=lifecycle.max_activations
         )
         self.prober = Prober(self.tasks, self.threads, hooks, at_once=lifecycle.max_probes)
         self.notices = Notices(self.tasks, hooks)
@@ -106,7 +125,7 @@ class Engine:
 
     def use(self, key: Key) -> Use:
         """A lease of *key* that activates."""
-        return (TracedUse if self.traced else Use)(self.slot(key))
+        return self.new_use(self.slot(key))
 
     def handle(self, key: Key) -> Handle:
         """A factory of leases of *key*."""

@@ -193,7 +193,8 @@ class Modes:
         swapper = self._swapper
         activator = swapper.activator
         operation.at("load")
-        settings = activator.settings_of(generation.candidate)
+        seconds = generation.limits.create_timeout
+        settings = await activator.settings_of(operation, generation.candidate, seconds)
         call = method(generation.instance, ("reconfigure",))
         if call is None:
             raise Permanent("it is swapped in place, and has no reconfigure(settings)")

@@ -1027,6 +1027,22 @@ def test_disk_two_processes(path):
     assert check_file(path) > 50
 
 
+def test_disk_may_be_made_by_several_at_once(tmp_path):
+    """Whoever is first makes the tables; nobody takes a file in the making for somebody else's."""
+
+    async def main(path):
+        caches = await asyncio.gather(
+            *(disk.DiskCache.open(disk.Settings(path=str(path))) for _ in range(3)), return_exceptions=True
+        )
+        refused = [each for each in caches if isinstance(each, Exception)]
+        for cache in caches:
+            if not isinstance(cache, Exception):
+                await cache.aclose()
+        return refused
+
+    assert [asyncio.run(main(tmp_path / f"{turn}.db")) for turn in range(40)] == [[]] * 40
+
+
 def test_disk_sees_other_processes(on_disk, path):
     """What another process has set is got."""
 

@@ -38,13 +38,17 @@ class Ended:
 class Folder:
     """The working directory of a test."""
 
-    def __init__(self, path):
+    def __init__(self, path, unplugged):
         self.path = path
         self.environment = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith("ONEIRIC") and name not in {"NO_COLOR", "FORCE_COLOR", "COLUMNS"}
-        } | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "hookspecs")]), "PYTHONUNBUFFERED": ""}
+        } | {
+            "PYTHONPATH": os.pathsep.join([str(unplugged), str(ROOT), str(ROOT / "hookspecs")]),
+            "PYTHONUNBUFFERED": "",
+            "XDG_CACHE_HOME": str(path / ".cache"),
+        }
 
     def write(self, name, text):
         """A file."""
@@ -113,7 +117,7 @@ class Folder:
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, unplugged):
     """An empty working directory; what is imported from it is forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("ONEIRIC")]:
@@ -121,9 +125,16 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
     path, modules = list(sys.path), set(sys.modules)
-    yield Folder(tmp_path)
+    yield Folder(tmp_path, unplugged)
     sys.path[:] = path
     for name in set(sys.modules) - modules:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def new_folder(tmp_path_factory, unplugged):
+    """``new_folder(name)``: a folder for several tests, for processes of their own."""
+    return lambda name: Folder(tmp_path_factory.mktemp(name), unplugged)

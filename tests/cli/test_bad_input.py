@@ -122,11 +122,11 @@ def test_refused_at_registration(shop, case):
         f"warning: plugin shop failed: {what} ({where})",
         *(f"  {each}" for each in hints),
     ]
-    assert ended.code == 0
-    assert [line.split()[:3] for line in ended.out.splitlines()[1:]] == [
-        ["adapter", "cache", "memory"],
-        ["task", "fine", "fine"],
-    ]
+    without = shop.run("list")
+    assert (ended.code, ended.out, without.err) == (0, without.out, "")
+    listed = [line.split()[:4] for line in without.out.splitlines()]
+    assert ["adapter", "cache", "memory", "cache.memory"] in listed
+    assert ["task", "fine", "fine", "fine"] in listed
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -154,6 +154,20 @@ def test_strict_refusal_ends_the_command(shop, case):
         f"error: plugin shop: {what} ({where})",
         *(f"  {each}" for each in hints),
     ]
+
+
+def test_installed_plugin_of_the_same_name_is_off(shop):
+    """What the application's one got wrong is said of that one; the installed one is off, and nothing else."""
+    what, where, _ = bad(shop, "an unknown domain")
+    shop.distribution("shop-kit", oneiric={"shop": "no_such_module"})
+
+    found = shop.spawn("plugins", "-p", "no:shop-kit", "-p", "shop", "--json").json["plugins"]
+
+    assert [
+        (each["origin"], each["state"], each["reason"], each["where"])
+        for each in found
+        if each["name"] == "shop"
+    ] == [("installed", "off", "it is switched off", None), ("application", "failed", what, where)]
 
 
 def test_explaining_what_a_failed_plugin_would_have_brought(shop):
@@ -262,7 +276,7 @@ def test_settings_that_do_not_fit(folder, case):
 
 
 def test_settings_for_a_plugin_that_takes_none(folder):
-    """It is failed, since it would not do what its owner thinks; the others are not."""
+    """It is failed, since it would not do what its owner thinks; the others are listed as they are without it."""
     folder.plugin("shop", GOOD)
     folder.write("settings.toml", "[plugins.settings.shop]\na = 1\n")
 
@@ -270,7 +284,7 @@ def test_settings_for_a_plugin_that_takes_none(folder):
 
     said = "warning: plugin shop failed: there are settings under plugins.settings.shop, and it takes none"
     assert (ended.code, ended.err.splitlines()[0].startswith(said)) == (0, True)
-    assert "adapter  cache  memory" in ended.out
+    assert ended.out == folder.run("list").out
 
 
 # --- plugins whose hooks are not as they should be ---------------------------------------------------------------------

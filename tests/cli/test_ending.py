@@ -83,7 +83,7 @@ ENDINGS = [
         5,
         ["error: bad.toml:2: lifecycle.probatio: unknown key (did you mean probation?)"],
     ),
-    ("list -p no:precedence", 5, ["error: plugins.off: precedence is always on, and cannot be switched off"]),
+    ("list -p no:precedence", 4, ["error: precedence is always on, and cannot be switched off"]),
 ]
 
 
@@ -264,12 +264,19 @@ def oneiric_candidates():
     print("when asked")
     return ()
 """
+IMPORTS_NOTHING = (
+    "plugin broken failed: ModuleNotFoundError: No module named 'no_such_library' (FOLDER/broken.py:1)"
+)
+LOGS = (
+    "plugin loud: W109 loading it changed the root logger, which was put back (FOLDER/loud.py:1); "
+    "an application sets these up itself; do it when the runtime starts, or not at all"
+)
 SURROUNDINGS = {
-    "plugins loaded": (["-p", "fine"], {}, 0),
-    "a plugin that does not import": (["-p", "broken"], {}, 1),
-    "a plugin that prints": (["-p", "loud"], {}, 0),
-    "variables set": ([], {"ONEIRIC_STACK_ORDER": "app:5", "ONEIRIC__LIFECYCLE__PROBATION": "3"}, 0),
-    "a variable that is not ours": ([], {"ONEIRIC_HOME": "/nowhere"}, 0),
+    "plugins loaded": (["-p", "fine"], {}, []),
+    "a plugin that does not import": (["-p", "broken"], {}, [IMPORTS_NOTHING]),
+    "a plugin that prints": (["-p", "loud"], {}, [LOGS]),
+    "variables set": ([], {"ONEIRIC_STACK_ORDER": "app:5", "ONEIRIC__LIFECYCLE__PROBATION": "3"}, []),
+    "a variable that is not ours": ([], {"ONEIRIC_HOME": "/nowhere"}, []),
 }
 
 
@@ -290,7 +297,7 @@ def test_stdout_is_one_object(folder, words, surroundings):
     assert len(ended.out.splitlines()) == 1
     answer = json.loads(ended.out)
     assert answer["schema"].startswith("oneiric/"), answer
-    assert len(answer["warnings"]) == warnings, answer["warnings"]
+    assert [each.replace(str(folder.path), "FOLDER") for each in answer["warnings"]] == warnings
 
 
 def test_noise_of_plugins_is_on_stderr(folder):
@@ -336,7 +343,7 @@ def test_plugin_that_fails_is_a_warning(folder):
         f"warning: plugin broken failed: ModuleNotFoundError: No module named 'no_such_library' ({place}:3)\n"
     )
     assert (ended.code, ended.err) == (0, warning)
-    assert "adapter  cache  memory" in ended.out
+    assert ended.out == folder.run("list").out
 
 
 def test_strict_plugin_that_fails_is_an_error(folder):

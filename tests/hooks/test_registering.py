@@ -293,6 +293,33 @@ def test_a_name_is_taken_once(manager):
     )
 
 
+@pytest.mark.parametrize("latest", ["the one that is on", "the one that is off"])
+def test_of_one_name_the_plugin_that_is_on_is_meant(manager, latest):
+    """One that is off may have the name, too, whichever is listed first; a failure is booked on the one that is on."""
+    if latest == "the one that is on":
+        out = manager.leave_out("till", "plugins.off", origin="installed")
+    on = manager.register(Four(), "till")
+    if latest == "the one that is off":
+        out = manager.leave_out("till", "plugins.off", origin="installed")
+    assert manager.plugin("till") is on
+
+    manager.fail("till", "declare candidates", PluginError("no stock"))
+
+    assert [(each.state, each.failing) for each in (on, out)] == [
+        ("failed", {"declare candidates": "no stock"}),
+        ("off", {}),
+    ]
+    manager.recover("till", "declare candidates")
+    assert (on.state, out.state) == ("on", "off")
+
+
+def test_a_name_that_none_has_on_is_the_first_of_those_listed(manager):
+    """Where all are off there is still somebody to show."""
+    first, _ = (manager.leave_out("till", by) for by in ("plugins.off", "-p no:till"))
+
+    assert manager.plugin("till") is first
+
+
 def test_an_object_is_registered_once(manager):
     """Under a second name it would be asked twice."""
     plugin = Four()

@@ -422,15 +422,34 @@ def test_notify_gives_what_went_wrong(manager, kind, recorded):
 # --- every form --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
-@pytest.mark.parametrize(("kind", "error"), [("interrupt", KeyboardInterrupt), ("exit", SystemExit)])
+INTERRUPTS = [
+    pytest.param(spec, kind, error, id=f"{spec.name}-{kind}")
+    for spec in SPECS
+    for kind, error in (("interrupt", KeyboardInterrupt), ("exit", SystemExit))
+    if (spec, kind) != (shop_prices, "exit")
+]
+
+
+@pytest.mark.parametrize(("spec", "kind", "error"), INTERRUPTS)
 def test_an_interrupt_is_nobodys_fault(manager, spec, kind, error):
-    """KeyboardInterrupt and SystemExit pass through every form."""
+    """KeyboardInterrupt passes through every form, and SystemExit through all but the one that declares."""
     manager.register(plugin(**{spec.name.removeprefix("shop_"): faulty(kind)}))
 
     with pytest.raises(error):
         manager[spec]("b")
     assert manager.faults == ()
+
+
+def test_declaring_cannot_end_the_process(manager):
+    """To declare is a part of being loaded: who leaves there fails alone, as one that leaves when it is imported."""
+    manager.register(plugin(prices=faulty("exit")), "leaves")
+    manager.register(plugin(prices=[5]), "stays")
+
+    assert manager[shop_prices]("b") == [5]
+    assert [(each.name, each.state, each.reason) for each in manager.plugins] == [
+        ("leaves", "failed", "shop_prices: SystemExit: 3"),
+        ("stays", "on", ""),
+    ]
 
 
 def test_an_implementation_names_the_arguments_it_wants(manager):

@@ -21,15 +21,19 @@ NAMES = {
 
 
 def plugins():
-    return {name: importlib.import_module(f"oneiric.plugins.domains.{name}") for name in NAMES}
+    """By name: the module, or the class where the plugin needs the runtime."""
+    modules = {name: importlib.import_module(f"oneiric.plugins.domains.{name}") for name in NAMES}
+    return {name: getattr(module, "Plugin", module) for name, module in modules.items()}
 
 
 @pytest.fixture
 def manager():
     manager = HookManager("oneiric")
     manager.add_specs(specs)
-    for module in (eligibility, precedence, *plugins().values()):
+    for module in (eligibility, precedence):
         manager.register(module, module.__name__.rpartition(".")[2], origin="builtin")
+    for name, plugin in plugins().items():
+        manager.register(plugin, name, origin="builtin")
     return manager
 
 
@@ -51,10 +55,11 @@ def test_a_registry_takes_them_all(manager):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_domain_declared_a_second_time_is_refused(manager, name):
     """The first one stays."""
-    registry = Registry(manager[specs.oneiric_domains](), resolver=Resolver(Strategy.of(manager)))
+    domains = manager[specs.oneiric_domains]()
+    registry = Registry(domains, resolver=Resolver(Strategy.of(manager)))
 
     with pytest.raises(PluginError, match=f"there is a domain {name}"):
-        registry.add_domains(plugins()[name].oneiric_domains())
+        registry.add_domains(domain for domain in domains if domain.name == name)
     assert list(registry.snapshot.domains) == list(NAMES)
 
 
@@ -63,4 +68,4 @@ def test_a_cache_has_a_contract(manager):
     (adapter,) = plugins()["adapter"].oneiric_domains()
 
     assert adapter.contract_of("cache") is Cache
-    assert adapter.contract_of(Key.of("adapter", "queue").name) is None
+    assert adapter.contract_of(Key.of("adapter", "tape").name) is None

@@ -397,7 +397,7 @@ def test_a_second_domain_of_a_name(registry):
     """By name or plural, and none of the call's others is added."""
     assert refused(registry.add_domains, [Domain("event", "events"), Domain("adapter", "adaptations")]) == (
         "there is a domain adapter (adapters) already; adapter (adaptations) would be a second one of the name adapter\n"
-        "  domains: adapter, event, service"
+        "  domains: adapter, service"
     )
     assert "of the name services" in refused(registry.add_domains, [Domain("server", "services")])
     assert "of the name adapters" in refused(registry.add_domains, [Domain("adapters", "adapterses")])

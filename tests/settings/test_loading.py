@@ -58,6 +58,8 @@ def test_nothing_written_is_the_defaults():
         "shutdown_timeout": 60.0,
         "max_activations": 16,
         "max_probes": 32,
+        "secret_timeout": 10.0,
+        "secret_ttl": 300.0,
         "keys": {},
     }
     assert (settings.app, settings.plugins, settings.resolver) == (App(), Plugins(), Resolver())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from oneiric_hookspecs import Cache, Domain, hookimpl
+from oneiric_hookspecs import Cache, Database, Domain, Messaging, Queue, SecretStore, Storage, hookimpl
 
 
 @hookimpl
@@ -13,5 +13,12 @@ def oneiric_domains() -> Iterable[Domain]:
         "adapter",
         "adapters",
         "what stands between the application and something outside it",
-        categories={"cache": Cache},
+        categories={
+            "cache": Cache,
+            "database": Database,
+            "messaging": Messaging,
+            "queue": Queue,
+            "secrets": SecretStore,
+            "storage": Storage,
+        },
     )

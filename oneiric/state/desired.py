@@ -1,0 +1,244 @@
+"""What operators want: which provider, and whether a part is held, paused or drained.
+
+Any process may say it, and every node makes it so.  ``desired/pins/adapter:cache`` is a pin;
+``desired/admin/adapter:cache`` is all else about a key, and ``desired/admin/adapter`` about a domain.  Hold, pause and
+drain stand beside one another: who pauses a part does not end the drain that somebody else has begun meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+import attrs
+from oneiric_hookspecs import Key, PluginError, StateError, StateStore, check_name
+
+from .values import Kept, change, plain, value_of
+
+#: What an operator may impose on a part, the strongest last.
+Mode: TypeAlias = Literal["hold", "pause", "drain"]
+MODES: tuple[Mode, ...] = ("hold", "pause", "drain")
+
+_ALL, _PINS, _ADMIN = "desired/", "desired/pins/", "desired/admin/"
+
+
+@attrs.frozen
+class Mark(Kept):
+    """Who wants something, and for how long.
+
+    Args:
+        actor: Who.
+        at: Since when, in seconds since 1970.
+        until: When it ends by itself; None for never.
+        note: Why, in the actor's words.
+    """
+
+    actor: str = ""
+    at: float = 0.0
+    until: float | None = None
+    note: str = ""
+
+    def holds(self, now: float) -> bool:
+        """Whether it has not ended at *now*."""
+        return self.until is None or now < self.until
+
+
+@attrs.frozen
+class Pin(Kept):
+    """A provider that an operator chose, above the settings.
+
+    Args:
+        provider: Which.
+        mark: By whom, and for how long.
+    """
+
+    provider: str
+    mark: Mark = attrs.field(factory=Mark)
+
+
+@attrs.frozen
+class Note(Kept):
+    """Something that operators should know about a part; it has no effect."""
+
+    text: str
+    actor: str = ""
+    at: float = 0.0
+
+
+@attrs.frozen
+class Admin(Kept):
+    """What is imposed on a part, or on a whole domain.
+
+    Args:
+        hold: No automatic changes.
+        pause: No new users, either.
+        drain: And it is closed when the last of its users has gone.
+        note: What somebody has noted.
+    """
+
+    hold: Mark | None = None
+    pause: Mark | None = None
+    drain: Mark | None = None
+    note: Note | None = None
+
+    def mode(self, now: float) -> Mode | None:
+        """The strongest that has not ended at *now*."""
+        return next((mode for mode in reversed(MODES) if self.mark(mode, now) is not None), None)
+
+    def mark(self, mode: Mode, now: float) -> Mark | None:
+        """Who wants *mode*; None where nobody does at *now*."""
+        mark: Mark | None = getattr(self, mode)
+        return mark if mark is not None and mark.holds(now) else None
+
+    def _without_past(self, now: float) -> Admin:
+        marks: dict[str, Any] = {mode: self.mark(mode, now) for mode in MODES}
+        return attrs.evolve(self, **marks)
+
+    def _is_nothing(self) -> bool:
+        return self == Admin()
+
+
+@attrs.frozen
+class Wanted:
+    """All that operators want at one time.
+
+    Args:
+        revision: Of the store; equal to that of another time only if nothing was changed in between.
+        pins: By key; those that have ended too.
+        admins: By the text of a key, ``adapter:cache``, or by domain.
+    """
+
+    revision: int
+    pins: Mapping[Key, Pin]
+    admins: Mapping[str, Admin]
+
+    def pin(self, key: Key, now: float) -> str | None:
+        """The provider that is pinned to *key*; None where none is at *now*."""
+        pin = self.pins.get(key)
+        return pin.provider if pin is not None and pin.mark.holds(now) else None
+
+    def mode(self, key: Key, now: float) -> Mode | None:
+        """What is imposed on *key* at *now*: the stronger of its own and its domain's."""
+        admins = [self.admins.get(str(key)), self.admins.get(key.domain)]
+        modes = {admin.mode(now) for admin in admins if admin is not None}
+        return next((mode for mode in reversed(MODES) if mode in modes), None)
+
+    def next_end(self, now: float) -> float | None:
+        """When the next of all this ends by itself, after *now*; None where nothing does."""
+        marks = [pin.mark for pin in self.pins.values()]
+        marks += [mark for admin in self.admins.values() for mode in MODES if (mark := admin.mark(mode, now))]
+        return min(
+            (mark.until for mark in marks if mark.until is not None and mark.until > now), default=None
+        )
+
+
+class Desired:
+    """The view on what operators want.
+
+    Args:
+        store: Where it is kept.
+        now: Gives seconds since 1970.
+    """
+
+    def __init__(self, store: StateStore, *, now: Callable[[], float] = time.time) -> None:
+        self._store, self._now = store, now
+
+    # --- saying it ---------------------------------------------------------------------------------------------------
+
+    async def pin(
+        self, key: Key, provider: str, *, actor: str = "", note: str = "", until: float | None = None
+    ) -> int:
+        """Choose *provider* for *key*; the revision of that.  What was pinned before counts no more."""
+        pin = Pin(check_name(provider, "provider"), Mark(actor, self._now(), until, note))
+        return await self._store.put(f"{_PINS}{_checked(key)}", plain(pin))
+
+    async def unpin(self, key: Key) -> None:
+        """Choose nobody for *key*."""
+        await self._store.delete(f"{_PINS}{_checked(key)}")
+
+    async def impose(
+        self,
+        target: Key | str,
+        mode: Mode,
+        *,
+        actor: str = "",
+        note: str = "",
+        until: float | None = None,
+    ) -> int:
+        """Hold, pause or drain a key, or all of a domain; the revision of that."""
+        if mode not in MODES:
+            raise StateError(
+                f"{mode!r} is nothing that can be imposed", hint=f"there are: {', '.join(MODES)}"
+            )
+        marks: dict[str, Any] = {mode: Mark(actor, self._now(), until, note)}
+        return await self._change(target, lambda admin: attrs.evolve(admin, **marks))
+
+    async def resume(self, target: Key | str, *modes: Mode) -> int:
+        """Take back these *modes*, or all of them; what is imposed on the domain of a key stays."""
+        gone: dict[str, Any] = dict.fromkeys(modes or MODES)
+        return await self._change(target, lambda admin: attrs.evolve(admin, **gone))
+
+    async def note(self, target: Key | str, text: str, *, actor: str = "") -> int:
+        """Note something about a key or a domain; an empty text removes the note."""
+        note = Note(text, actor, self._now()) if text else None
+        return await self._change(target, lambda admin: attrs.evolve(admin, note=note))
+
+    async def _change(self, target: Key | str, make: Callable[[Admin], Admin]) -> int:
+        name = f"{_ADMIN}{_checked(target)}"
+
+        def changed(data: Any) -> Any:
+            admin = Admin() if data is None else value_of(Admin, data, name)
+            after = make(admin._without_past(self._now()))  # noqa: SLF001 - of this module
+            return None if after._is_nothing() else plain(after)  # noqa: SLF001
+
+        return await change(self._store, name, changed)
+
+    # --- reading it --------------------------------------------------------------------------------------------------
+
+    async def pinned(self, key: Key) -> Pin | None:
+        """What is pinned to *key*, although it may have ended."""
+        name = f"{_PINS}{_checked(key)}"
+        stored = await self._store.get(name)
+        return None if stored is None else value_of(Pin, stored.value, name)
+
+    async def admin(self, target: Key | str) -> Admin:
+        """What is imposed on a key or a domain itself, although it may have ended."""
+        name = f"{_ADMIN}{_checked(target)}"
+        stored = await self._store.get(name)
+        return Admin() if stored is None else value_of(Admin, stored.value, name)
+
+    async def wanted(self) -> Wanted:
+        """All of it."""
+        # First: what is changed between the two is read, and seems changed once more.
+        revision = await self._store.revision(_ALL)
+        pins: dict[Key, Pin] = {}
+        admins: dict[str, Admin] = {}
+        for name, stored in await self._store.scan(_ALL):
+            if name.startswith(_PINS):
+                pins[_key(name.removeprefix(_PINS), name)] = value_of(Pin, stored.value, name)
+            elif name.startswith(_ADMIN):
+                admins[name.removeprefix(_ADMIN)] = value_of(Admin, stored.value, name)
+        return Wanted(revision, pins, admins)
+
+    async def revision(self) -> int:
+        """Equal to that of a ``Wanted`` only if nothing was changed since."""
+        return await self._store.revision(_ALL)
+
+    def changes(self) -> AsyncIterator[str]:
+        """Hints that something may have changed; see ``StateStore.changes``."""
+        return self._store.changes(_ALL)
+
+
+def _checked(target: Key | str) -> str:
+    if isinstance(target, Key):
+        return str(Key.of(*target))
+    domain, colon, name = target.partition(":")
+    return str(Key.of(domain, name)) if colon else check_name(target, "domain")
+
+
+def _key(text: str, where: str) -> Key:
+    try:
+        return Key.parse(text)
+    except PluginError as error:
+        raise StateError(f"{where} names no key: {error.message}", hint="delete it") from None
