@@ -294,6 +294,19 @@ def _unknown_providers(registry: Registry, settings: Settings) -> list[Problem]:
     return found
 
 
+def _unknown_store(hooks: HookManager, settings: Settings) -> tuple[Problem, ...]:
+    """A state store that no plugin brings.  A warning: it is opened when it is first asked, and many never ask."""
+    if settings.state.url == type(settings.state)().url:
+        return ()
+    from .state import choose
+
+    try:
+        choose(settings, hooks[specs.oneiric_stores].answers())
+    except SettingsError as error:
+        return error.problems
+    return ()
+
+
 def _warn_of_failed(records: Iterable[PluginRecord]) -> None:
     for record in records:
         if record.state == "failed":
@@ -313,6 +326,7 @@ def _bind(runtime: Runtime, hooks: HookManager, registry: Registry) -> None:
         *_unknown_plugins(hooks, bound),
         *_unknown_keys(registry, bound),
         *_unknown_providers(registry, bound),
+        *_unknown_store(hooks, bound),
     )
     runtime.adopt(attrs.evolve(bound, warnings=(*bound.warnings, *doubts)))
     registry.select(bound.selections(), bound.resolver.on_missing)

@@ -182,3 +182,12 @@ def test_a_pin_names_what_could_fill_the_key():
         runtime.pin("adapter", "cash", "disk")
     runtime.pin("adapter", "cache", "disk")
     assert runtime.resolve("adapter", "cache").provider == "disk"
+
+
+def test_a_store_that_nobody_brings_is_told_when_the_settings_are_read():
+    """Not when it is first asked, which may be much later."""
+    runtime = assemble({"state": {"url": "memry:"}}, environment=False)
+
+    assert [str(each) for each in runtime.settings.warnings] == [
+        "state.url: no plugin brings a store 'memry' (did you mean memory:?)"
+    ]

@@ -654,6 +654,8 @@ class Rejected(RemoteError):
 class StateError(OneiricError):
     """The state store could not do it."""
 
+    exit_code = 6
+
 
 class Conflict(StateError):
     """Somebody else changed it first.  ``revision`` is the one found."""

@@ -47,6 +47,9 @@ def finish(run: Callable[[], None], context: Context) -> int:
         _give_up_on_stdout()
         return BROKEN_PIPE
     except click.exceptions.NoArgsIsHelpError as error:
+        if context.options.json:
+            words = f"{error.ctx.command_path} wants a command" if error.ctx else "there is no command"
+            return _report(context, _Report("UsageError", words, "see --help", error.exit_code), error)
         click.echo(error.format_message(), err=True, color=context.color_err)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort, EOFError) as error:

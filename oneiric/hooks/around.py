@@ -8,7 +8,10 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
+from oneiric_hookspecs import PluginError
+
 from .faults import FAULTY, Faults, Misbehaved, mistyped, said
+from .lint import where
 from .records import Answer, Impl
 
 
@@ -52,7 +55,17 @@ def collect(
             broken.add(impl.plugin)
             found.pop(impl.plugin, None)
             fault = faults.note(impl, error)
-            record.fail(impl.hook, f"{impl.hook}: {said(fault.error)}", fault.error)
+            reason, cause = f"{impl.hook}: {said(fault.error)}", fault.error
+            if fault.kind == "type":
+                # Nothing of the plugin's was running when this was found: the place is its function.
+                cause = PluginError(
+                    reason,
+                    plugin=record.name,
+                    distribution=record.distribution,
+                    where=where(impl.function),
+                    hint=f"yield {wanted}, or return a list of such",
+                )
+            record.fail(impl.hook, reason, cause)
         finally:
             record.spent(impl.hook, now() - begun)
     for impl in impls:

@@ -61,8 +61,8 @@ FAULTS = {
     "declares-badly": (
         "from oneiric_hookspecs import hookimpl\n@hookimpl\ndef oneiric_candidates():\n    yield 1\n    raise KeyError('x')\n",
         "oneiric_candidates: TypeError: answered 1 (int), not an instance of Candidate",
-        1,
-        None,
+        2,
+        "yield an instance of Candidate, or return a list of such",
     ),
     "declares-raising": (
         "from oneiric_hookspecs import hookimpl\n@hookimpl\ndef oneiric_candidates():\n    raise KeyError('x')\n",

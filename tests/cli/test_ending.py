@@ -373,3 +373,15 @@ def test_verbose(folder, option, levels):
 
     assert {line.split()[0] for line in ended.err.splitlines() if " root: " in line} == levels
     assert ended.json["schema"] == "oneiric/list/1"
+
+
+def test_a_group_without_a_command_is_an_error_object_too(folder):
+    """A program that asked for JSON never gets a text of help instead."""
+    ended = folder.run("--json", "new")
+
+    assert (ended.code, ended.out, ended.error["code"], ended.error["message"]) == (
+        2,
+        "",
+        "UsageError",
+        "oneiric new wants a command",
+    )

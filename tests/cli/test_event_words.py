@@ -170,3 +170,15 @@ def test_a_store_that_is_damaged_is_not_taken_for_an_empty_one(shop):
     assert (ended.code, ended.out) == (0, "there are none\n")
     assert ended.err.startswith("warning: ") and "is set aside as state.db.corrupt-1" in ended.err
     assert shop.spawn("event", "dead", "list").err == ""
+
+
+def test_a_store_that_cannot_be_opened_is_no_bug(shop):
+    """It is somebody else's file: said in a line, and the exit code is that of what is not well."""
+    shop.write("state/state.db", "not a database, and somebody's own notes\n" * 100)
+
+    ended = shop.run("event", "dead", "list")
+
+    assert ended.code == 6
+    assert ended.err.startswith("error: ")
+    assert len(ended.err.splitlines()) <= 3
+    assert shop.path.joinpath("state/state.db").read_text().startswith("not a database")

@@ -24,7 +24,7 @@ def _at(kit: Kit) -> str | None:
 
 
 def names_agree(kit: Kit) -> Iterator[Broken]:
-    """Folder, distribution, import package and entry point are one name, spelled four ways."""
+    """Distribution, import package and entry point are one name, spelled in three ways."""
     project = _project(kit)
     name, package = alike(project.name), alike(kit.top)
     short = name.removeprefix("oneiric-")
@@ -44,12 +44,6 @@ def names_agree(kit: Kit) -> Iterator[Broken]:
             )
         if module_of(target).partition(".")[0] != kit.top:
             yield Broken(f"the entry point {entry} names {target}, not {kit.module}", _at(kit))
-    if project.folder is not None and alike(project.folder.name) not in (name, short):
-        yield Broken(
-            f"{project.name} is kept in a folder called {project.folder.name}",
-            _at(kit),
-            f"call the folder {short}, or {name}",
-        )
 
 
 def is_typed(kit: Kit) -> Iterator[Broken]:

@@ -174,7 +174,7 @@ class KitConformance:
     # --- its distribution ----------------------------------------------------------------------------------------
 
     def test_names_agree(self) -> None:
-        """Folder, distribution, import package and entry point are one name, spelled four ways."""
+        """Distribution, import package and entry point are one name, spelled in three ways."""
         self._hold(distributing.names_agree)
 
     def test_is_typed(self) -> None:
