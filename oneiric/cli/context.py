@@ -7,6 +7,7 @@ import gc
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ class Context:
         self._settings: Settings | None = None
         self._secrets: Secrets | None = None
         self._aside = 0
+        self._at_end: list[Callable[[], object]] = []
         self._write: Callable[[str], object] = getattr(
             sys.stdout, "write", str
         )  # past what keeps stdout free
@@ -172,21 +174,32 @@ class Context:
         verbosity = self.options.verbosity
         if verbosity:
             if verbosity < 0:
+                self._at_end.append(partial(logging.disable, logging.root.manager.disable))
                 logging.disable(logging.WARNING)
-            else:
+            elif not logging.root.handlers:
                 level = logging.INFO if verbosity == 1 else logging.DEBUG
                 from .masking import Masking
 
                 handler = logging.StreamHandler(sys.stderr)
                 handler.setFormatter(Masking("%(levelname)s %(name)s: %(message)s", self.masked))
-                logging.basicConfig(handlers=[handler], level=level)
+                self._at_end += [
+                    partial(logging.root.removeHandler, handler),
+                    partial(logging.root.setLevel, logging.root.level),
+                ]
+                logging.root.addHandler(handler)
+                logging.root.setLevel(level)
         else:
             from .masking import Telling
 
             # That a store was set aside is known to nobody but the store, and the answer is a wrong one without it.
-            stores = logging.getLogger("oneiric.plugin.stores")
-            stores.handlers = [each for each in stores.handlers if not isinstance(each, Telling)]
-            stores.addHandler(Telling(self.warn))
+            stores, telling = logging.getLogger("oneiric.plugin.stores"), Telling(self.warn)
+            self._at_end.append(partial(stores.removeHandler, telling))
+            stores.addHandler(telling)
+
+    def end(self) -> None:
+        """Leave logging as it was: a command may be run inside another program, such as a test."""
+        while self._at_end:
+            self._at_end.pop()()
 
     @property
     def json(self) -> bool:

@@ -138,7 +138,10 @@ class Main(Group):
 
             sys.exit(complete(self, asked))
         context = Context(words)
-        code = finish(lambda: self._run(words, context), context)
+        try:
+            code = finish(lambda: self._run(words, context), context)
+        finally:
+            context.end()
         if not standalone_mode:
             return code
         if context.options.json:

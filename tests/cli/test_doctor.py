@@ -306,6 +306,8 @@ def _use_state(folder):
 
 def no_zones(folder):
     folder.environment["PYTHONTZPATH"] = ""
+    folder.write("site/tzdata.py", "")  # the package of that name may be installed here; this is none
+    folder.environment["PYTHONPATH"] += os.pathsep + str(folder.path / "site")
 
 
 def bisecting(folder):
@@ -352,6 +354,7 @@ def start(folder, finding):
 def put_the_zones_back(folder, finding):
     assert finding["command"] == "pip install tzdata"
     del folder.environment["PYTHONTZPATH"]
+    (folder.path / "site/tzdata.py").unlink()
 
 
 #: Id, what makes it, its severity, what is said and where (``~`` is the folder), its command or edit, and what follows it.

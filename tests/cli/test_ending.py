@@ -1,6 +1,7 @@
 """How commands end: exit codes, errors of one to three lines, and streams that are not as they should be."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -373,6 +374,19 @@ def test_verbose(folder, option, levels):
 
     assert {line.split()[0] for line in ended.err.splitlines() if " root: " in line} == levels
     assert ended.json["schema"] == "oneiric/list/1"
+
+
+@pytest.mark.parametrize("flag", ["-q", "-v", "-vv", "--json"])
+def test_logging_is_left_as_it_was(folder, flag):
+    """A command may be run inside another program, and its logging is that program's."""
+    root, stores = logging.getLogger(), logging.getLogger("oneiric.plugin.stores")
+
+    def state():
+        return root.handlers[:], root.level, root.manager.disable, stores.handlers[:]
+
+    before = state()
+    assert folder.run("list", flag).code == 0
+    assert state() == before
 
 
 def test_a_group_without_a_command_is_an_error_object_too(folder):
