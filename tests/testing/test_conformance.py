@@ -16,6 +16,9 @@ import pytest
 from oneiric.testing import KitConformance
 from oneiric.testing.conformance import RULES
 
+#: Many processes, and nothing in them that differs from Python to Python.
+pytestmark = pytest.mark.once
+
 GOOD = '''
 """A kit as it should be."""
 
