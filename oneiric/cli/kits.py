@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import NamedTuple
 
 import click
@@ -18,9 +19,14 @@ class Word(NamedTuple):
     target: str
 
 
-@functools.cache
 def words() -> dict[str, list[Word]]:
     """Every word, with each who brings it; a distribution whose metadata is damaged brings none."""
+    return _words(tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=1)
+def _words(path: tuple[str, ...]) -> dict[str, list[Word]]:
+    """As ``words``, looked for once as long as there is no other *path*."""
     from oneiric.installed import installed
 
     found: dict[str, list[Word]] = {}

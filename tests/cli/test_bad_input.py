@@ -84,8 +84,8 @@ REFUSED = {
     "something else altogether": (
         '("adapter", "cache")',
         "oneiric_candidates: TypeError: answered ('adapter', 'cache') (tuple), not an instance of Candidate",
-        1,
-        [],
+        9,
+        ["yield an instance of Candidate, or return a list of such"],
     ),
     "the same twice": (
         GOOD,

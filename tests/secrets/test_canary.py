@@ -352,9 +352,9 @@ def shop(folder, monkeypatch):
     monkeypatch.setenv("SHOP_ENV", ENV)
     monkeypatch.setenv("ONEIRIC_STATE_DIR", str(folder.path / "state"))
     monkeypatch.delenv("NOT_THERE", raising=False)
-    kits.words.cache_clear()
+    kits._words.cache_clear()
     yield folder
-    kits.words.cache_clear()
+    kits._words.cache_clear()
 
 
 def test_every_command_is_covered(shop):
