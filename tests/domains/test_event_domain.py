@@ -6,7 +6,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oneiric_hookspecs import Candidate, Envelope, Filter, Key, PluginError, Retry, Subscription
+from oneiric_hookspecs import Candidate, Envelope, Filter, Key, PluginError, Retry, StateError, Subscription
 
 from oneiric import assemble
 from oneiric.plugins.domains.event.topics import matches
@@ -371,6 +371,41 @@ def test_what_could_not_be_handled_is_kept_and_can_be_sent_again(run):
     assert (letter.handler, letter.error, letter.attempts) == ("a", "OSError: no paper", 2)
     assert letter.envelope == instance.told[0]
     assert rest == ["failed", True, "handled", [None, False], []]
+
+
+def test_a_dead_letter_that_cannot_be_read_can_be_dropped(run):
+    """The error says so, and what it says works; other letters are redelivered all the same."""
+    broken = [True]
+
+    async def maybe(envelope):
+        if broken:
+            raise OSError("no paper")
+
+    _, candidate = handler("a", maybe)
+
+    async def scenario():
+        async with runtime_of(candidate) as runtime:
+            events = runtime.domain("event")
+            await events.emit("order.paid")
+            good = (await events.dead_letters())[0].id
+            await runtime.state.put("dead-letters/a/odd", "no letter")
+            with pytest.raises(StateError) as caught:
+                await events.dead_letters()
+            broken.clear()
+            delivery = await events.redeliver(good)
+            return (
+                str(caught.value),
+                delivery.outcome,
+                await events.drop("a/odd"),
+                await events.dead_letters(),
+            )
+
+    assert run(scenario()) == (
+        "dead-letters/a/odd is no dead letter\n  oneiric event dead drop a/odd",
+        "handled",
+        True,
+        [],
+    )
 
 
 def test_an_event_waits_for_a_handler_that_does_not_serve(run):

@@ -321,16 +321,15 @@ class Events:
         Raises:
             StateError: The store cannot be read, or the handler is gone.
         """
-        letters = {each.id: each for each in await self._keeping.dead()}
-        if id_ not in letters:
+        letter = await self._keeping.letter(id_)
+        if letter is None:
             return None
-        who = self.index.by_name().get(letters[id_].handler)
+        who = self.index.by_name().get(letter.handler)
         if who is None:
             raise StateError(
-                f"nobody is called {letters[id_].handler} any more", hint=f"oneiric event dead drop {id_}"
+                f"nobody is called {letter.handler} any more", hint=f"oneiric event dead drop {id_}"
             )
-        letter = await self._keeping.take(id_)
-        if letter is None:
+        if not await self._keeping.forget(id_):
             return None
         delivery = (await self._tell([(who, letter.envelope, None)]))[0]
         if delivery.outcome == "not_serving":
@@ -339,7 +338,7 @@ class Events:
 
     async def drop(self, id_: str) -> bool:
         """Forget a dead letter; whether there was one of that id."""
-        return await self._keeping.take(id_) is not None
+        return await self._keeping.forget(id_)
 
 
 class _Deadline:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import attrs
-from oneiric_hookspecs import Conflict, Envelope, Host, PluginError, StateError
+from oneiric_hookspecs import Conflict, Envelope, Host, PluginError, StateError, Stored
 
 from oneiric.plugins._plain import plain
 
@@ -72,38 +72,41 @@ class Keeping:
 
     async def dead(self) -> list[DeadLetter]:
         """Everything that could not be handled, by handler, oldest first."""
-        found = []
-        for key, stored in await self._host.state.scan(_DEAD):
-            id_, value = key.removeprefix(_DEAD), stored.value
-            if not isinstance(value, dict):
-                raise StateError(f"{key} is no dead letter", hint=f"oneiric event dead drop {id_}")
-            found.append(
-                DeadLetter(
-                    id_,
-                    id_.partition("/")[0],
-                    _read(key, value.get("event")),
-                    str(value.get("error", "")),
-                    int(value.get("attempts", 1)),
-                )
-            )
-        return found
+        return [_letter(key, stored) for key, stored in await self._host.state.scan(_DEAD)]
 
-    async def take(self, id_: str) -> DeadLetter | None:
-        """Take the dead letter of that id away; None where there is none, or somebody else was faster."""
+    async def letter(self, id_: str) -> DeadLetter | None:
+        """The dead letter of that id; None where there is none."""
+        stored = await self._host.state.get(f"{_DEAD}{id_}")
+        return None if stored is None else _letter(f"{_DEAD}{id_}", stored)
+
+    async def forget(self, id_: str) -> bool:
+        """Remove a dead letter, whatever it says; False where there is none, or somebody else was faster."""
         key = f"{_DEAD}{id_}"
         stored = await self._host.state.get(key)
-        found = next((each for each in await self.dead() if each.id == id_), None)
-        if stored is None or found is None:
-            return None
+        if stored is None:
+            return False
         try:
             await self._host.state.delete(key, expect=stored.revision)
         except Conflict:
-            return None
-        return found
+            return False
+        return True
 
     async def record(self, envelope: Envelope) -> None:
         """Write *envelope* into the log of all events."""
         await self._host.state.append(LOG, _written(envelope))
+
+
+def _letter(key: str, stored: Stored) -> DeadLetter:
+    id_, value = key.removeprefix(_DEAD), stored.value
+    if not isinstance(value, dict):
+        raise StateError(f"{key} is no dead letter", hint=f"oneiric event dead drop {id_}")
+    return DeadLetter(
+        id_,
+        id_.partition("/")[0],
+        _read(key, value.get("event")),
+        str(value.get("error", "")),
+        int(value.get("attempts", 1)),
+    )
 
 
 def _place(envelope: Envelope) -> str:
