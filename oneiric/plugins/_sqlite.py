@@ -319,6 +319,27 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
+def is_ours(
+    connection: sqlite3.Connection, path: str | Path | None, application: int, schema: int, what: str
+) -> bool:
+    """Whether *path* is a *what* already, by its application id and version; False where it is empty.
+
+    Raises:
+        ValueError: It is one of another version, or something else.
+    """
+    with snapshot(connection):  # another process may be making it
+        found = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if found == application:
+        if version != schema:
+            raise ValueError(f"{path} is a {what} of version {version}, and this is version {schema}")
+        return True
+    if found or version or tables:
+        raise ValueError(f"{path} is a database of something else; name another file")
+    return False
+
+
 def is_broken(error: sqlite3.Error) -> bool:
     """Whether *error* says that the file is no sound database."""
     code = getattr(error, "sqlite_errorcode", 0)  # errors of the Python module have none

@@ -15,6 +15,7 @@ import attrs
 from attrs.validators import ge, in_, le, optional
 from oneiric_hookspecs import Action, ActionError, hookimpl
 
+from oneiric.plugins._json import no_constant, once
 from oneiric.plugins._requests import (
     allowed,
     encoded,
@@ -224,20 +225,7 @@ def _source(request: Request, settings: Settings) -> tuple[str, bytes]:
 
 def _json(text: str) -> Any:
     """Strict JSON: a name stands once in an object, and numbers are finite."""
-    return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in table:
-            raise ValueError(f"{name!r} is given twice")
-        table[name] = value
-    return table
-
-
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number of JSON")
+    return json.loads(text, object_pairs_hook=once, parse_constant=no_constant)
 
 
 def _toml(text: str) -> Any:

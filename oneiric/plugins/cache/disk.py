@@ -217,17 +217,7 @@ class DiskCache:
 
     def _check_ours(self, db: sqlite3.Connection) -> bool:
         """Whether it is a cache already; False where it is empty."""
-        with _sqlite.snapshot(db):  # another process may be making it
-            application = db.execute("PRAGMA application_id").fetchone()[0]
-            schema = db.execute("PRAGMA user_version").fetchone()[0]
-            tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application == APPLICATION:
-            if schema != SCHEMA:
-                raise ValueError(f"{self._path} is a cache of version {schema}, and this is version {SCHEMA}")
-            return True
-        if application or schema or tables:
-            raise ValueError(f"{self._path} is a database of something else; name another file")
-        return False
+        return _sqlite.is_ours(db, self._path, APPLICATION, SCHEMA, "cache")
 
     def _set_aside(self, error: sqlite3.Error) -> None:
         if self._path is None:

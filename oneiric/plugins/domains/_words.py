@@ -1,15 +1,19 @@
-"""What the words of domains share: input from the command line."""
+"""What the words of domains share: input from the command line, and a runtime to give it to."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
+from oneiric_hookspecs import CommandContext, Host
+
+from oneiric.plugins._json import no_constant, once
 
 
 def takes_input(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,13 +56,23 @@ def payload(source: str | None, params: Sequence[str], texts: frozenset[str] = f
     return value
 
 
+def with_host(context: CommandContext, run: Callable[[Host], Awaitable[None]]) -> None:
+    """Await ``run(host)`` with a started runtime, which is closed at the end."""
+
+    async def within() -> None:
+        async with context.host() as host:
+            await run(host)
+
+    asyncio.run(within())
+
+
 def loads(text: str | bytes) -> Any:
     """Strict JSON: a name stands once in an object, and numbers are finite.
 
     Raises:
         ValueError: It is not.
     """
-    return json.loads(text, object_pairs_hook=_once, parse_constant=_refuse, parse_float=_finite)
+    return json.loads(text, object_pairs_hook=once, parse_constant=no_constant, parse_float=_finite)
 
 
 def _read(source: str) -> Any:
@@ -85,19 +99,6 @@ def _value(text: str) -> Any:
         return loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in table:
-            raise ValueError(f"{name!r} is given twice")
-        table[name] = value
-    return table
-
-
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number of JSON")
 
 
 def _finite(text: str) -> float:

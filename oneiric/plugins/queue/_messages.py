@@ -43,17 +43,7 @@ _MINE = "number = ? AND receipt = ?"
 
 def is_ours(db: sqlite3.Connection, path: Path | None) -> bool:
     """Whether it is a queue already; False where it is empty.  Raises: ValueError: it is something else."""
-    with _sqlite.snapshot(db):  # another process may be making it
-        application = db.execute("PRAGMA application_id").fetchone()[0]
-        schema = db.execute("PRAGMA user_version").fetchone()[0]
-        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if application == APPLICATION:
-        if schema != SCHEMA:
-            raise ValueError(f"{path} is a queue of version {schema}, and this is version {SCHEMA}")
-        return True
-    if application or schema or tables:
-        raise ValueError(f"{path} is a database of something else; name another file")
-    return False
+    return _sqlite.is_ours(db, path, APPLICATION, SCHEMA, "queue")
 
 
 def create(db: sqlite3.Connection, now: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 from oneiric_hookspecs import CommandContext, Host
 
-from oneiric.plugins.domains._words import payload, takes_input
+from oneiric.plugins.domains._words import payload, takes_input, with_host
 
 from .invoking import Actions
 
@@ -25,17 +24,16 @@ def command() -> None:
 def list_(context: CommandContext) -> None:
     """List the actions there are."""
 
-    async def run() -> None:
-        async with context.host() as host:
-            face: Actions = host.domain("action")
-            found = []
-            for name in host.keys("action"):
-                winner = host.explain("action", name).winner
-                summary = face.get(name).summary if winner is not None else "(nobody fills it)"
-                found.append({"action": name, "plugin": winner and winner.provider, "summary": summary})
-            context.show({"actions": found} if _json(context) else found, "oneiric/actions/1")
+    async def run(host: Host) -> None:
+        face: Actions = host.domain("action")
+        found = []
+        for name in host.keys("action"):
+            winner = host.explain("action", name).winner
+            summary = face.get(name).summary if winner is not None else "(nobody fills it)"
+            found.append({"action": name, "plugin": winner and winner.provider, "summary": summary})
+        context.show({"actions": found} if context.json else found, "oneiric/actions/1")
 
-    asyncio.run(run())
+    with_host(context, run)
 
 
 @command.command("info")
@@ -44,32 +42,31 @@ def list_(context: CommandContext) -> None:
 def info(context: CommandContext, name: str) -> None:
     """Tell what the action NAME takes and gives, and its settings: as JSON Schema."""
 
-    async def run() -> None:
-        async with context.host() as host:
-            action = host.domain("action").get(name)
-            schemas = {
-                what: None if cls is None else host.schema(cls)
-                for what, cls in (
-                    ("takes", action.takes),
-                    ("returns", action.returns),
-                    ("settings", action.settings),
-                )
+    async def run(host: Host) -> None:
+        action = host.domain("action").get(name)
+        schemas = {
+            what: None if cls is None else host.schema(cls)
+            for what, cls in (
+                ("takes", action.takes),
+                ("returns", action.returns),
+                ("settings", action.settings),
+            )
+        }
+        if context.json:
+            facts = {
+                "action": name,
+                "summary": action.summary,
+                "plugin": host.resolve("action", name).provider,
+                "idempotent": action.idempotent,
+                "timeout": action.timeout,
             }
-            if _json(context):
-                facts = {
-                    "action": name,
-                    "summary": action.summary,
-                    "plugin": host.resolve("action", name).provider,
-                    "idempotent": action.idempotent,
-                    "timeout": action.timeout,
-                }
-                context.show({**facts, **schemas}, "oneiric/action/1")
-            else:
-                rows = [row for what, schema in schemas.items() for row in _fields(what, schema)]
-                click.echo(context.masked(f"{name}: {action.summary}"))
-                context.show(rows, "oneiric/action/1")
+            context.show({**facts, **schemas}, "oneiric/action/1")
+        else:
+            rows = [row for what, schema in schemas.items() for row in _fields(what, schema)]
+            click.echo(context.masked(f"{name}: {action.summary}"))
+            context.show(rows, "oneiric/action/1")
 
-    asyncio.run(run())
+    with_host(context, run)
 
 
 @command.command("invoke")
@@ -84,23 +81,18 @@ def invoke(
 ) -> None:
     """Invoke the action NAME, and show what it gives."""
 
-    async def run() -> None:
-        async with context.host() as host:
-            face: Actions = host.domain("action")
-            request = payload(source, params, _texts(host, face.get(name).takes))
-            result = await face.call(name, request, timeout=timeout)
-            if _json(context):
-                context.show({"action": name, "result": result}, "oneiric/action-result/1")
-            elif isinstance(result, dict):
-                context.show({key: _shown(value) for key, value in result.items()}, "oneiric/action-result/1")
-            else:
-                click.echo(context.masked(_shown(result)))
+    async def run(host: Host) -> None:
+        face: Actions = host.domain("action")
+        request = payload(source, params, _texts(host, face.get(name).takes))
+        result = await face.call(name, request, timeout=timeout)
+        if context.json:
+            context.show({"action": name, "result": result}, "oneiric/action-result/1")
+        elif isinstance(result, dict):
+            context.show({key: _shown(value) for key, value in result.items()}, "oneiric/action-result/1")
+        else:
+            click.echo(context.masked(_shown(result)))
 
-    asyncio.run(run())
-
-
-def _json(context: CommandContext) -> bool:
-    return context.json
+    with_host(context, run)
 
 
 def _texts(host: Host, cls: Any) -> frozenset[str]:

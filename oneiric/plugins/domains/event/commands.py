@@ -11,7 +11,7 @@ import click
 from oneiric_hookspecs import CommandContext, Host, PluginError
 
 from oneiric.plugins._plain import plain
-from oneiric.plugins.domains._words import payload, takes_input
+from oneiric.plugins.domains._words import payload, takes_input, with_host
 
 from .delivering import Events
 from .keeping import LOG
@@ -43,7 +43,7 @@ def list_(context: CommandContext) -> None:
         else:
             context.show([_line(each) for each in found], "oneiric/event-handlers/1")
 
-    _with_host(context, run)
+    with_host(context, run)
 
 
 @command.command("emit")
@@ -85,7 +85,7 @@ def emit(
         if any(each.outcome != "handled" for each in deliveries):
             raise click.exceptions.Exit(4)
 
-    _with_host(context, run)
+    with_host(context, run)
 
 
 @command.command("listen")
@@ -118,7 +118,7 @@ def listen(context: CommandContext, patterns: Sequence[str], after: int | None, 
             if not records:
                 await asyncio.sleep(_LOOK)
 
-    _with_host(context, run)
+    with_host(context, run)
 
 
 @command.group("dead")
@@ -151,7 +151,7 @@ def dead_list(context: CommandContext) -> None:
             ]
             context.show(rows, "oneiric/dead-letters/1")
 
-    _with_host(context, run)
+    with_host(context, run)
 
 
 @dead.command("redeliver")
@@ -172,7 +172,7 @@ def redeliver(context: CommandContext, ids: Sequence[str]) -> None:
         if any(each["outcome"] != "handled" for each in found):
             raise click.exceptions.Exit(4)
 
-    _with_host(context, run)
+    with_host(context, run)
 
 
 @dead.command("drop")
@@ -188,15 +188,7 @@ def drop(context: CommandContext, ids: Sequence[str]) -> None:
                 raise await _no_such(events, each)
         context.show({"dropped": list(ids)}, "oneiric/dropped/1")
 
-    _with_host(context, run)
-
-
-def _with_host(context: CommandContext, run: Any) -> None:
-    async def within() -> None:
-        async with context.host() as host:
-            await run(host)
-
-    asyncio.run(within())
+    with_host(context, run)
 
 
 async def _end(host: Host) -> int:
