@@ -12,6 +12,7 @@ import attrs
 from .attempts import Breaker, Retry
 from .candidates import Candidate
 from .resolution import Decision
+from .runs import Executing
 from .state import StateStore
 
 T = TypeVar("T")
@@ -103,6 +104,15 @@ class Host(Protocol):
         Raises:
             BreakerOpen: It was left alone, and nothing was called.
             Exception: Of the last attempt.
+        """
+
+    async def executor(self, name: str) -> Executing:
+        """The executor of that name, started when it is first asked for, closed with the runtime.
+
+        Args:
+            name: As it was declared by ``oneiric_executors``.
+        Raises:
+            RunError: There is none, there are two, or it does not start.
         """
 
     async def in_thread(self, call: Callable[[], T], *, name: str) -> T:

@@ -18,6 +18,7 @@ from .health import Kind
 from .lifecycle import Build, Generation, Operation, Retirement, Signals, SwapReport, Verdict
 from .plugins import Host
 from .resolution import Decision, Request, Selection, View
+from .runs import Executor
 from .secrets import SecretSource
 from .state import Store
 
@@ -120,6 +121,30 @@ def oneiric_stores() -> Iterable[Store]:
             @hookimpl
             def oneiric_stores():
                 yield Store("postgres", open_postgres, "shared by all nodes, in PostgreSQL")
+    """
+
+
+@declares(Executor)
+def oneiric_executors() -> Iterable[Executor]:
+    """Declare who may run tasks and workflows.
+
+    Called once, when the plugins have been loaded; settings choose one by its name.
+
+    Returns:
+        Any number of executors; none is a fine answer.
+    Raises:
+        Exception: The plugin is failed, with the reason; none of its executors can be chosen.
+    Ordering:
+        Every plugin is asked; it decides nothing.  Two executors of one name: neither can be chosen, and choosing it
+        is an error that names both plugins.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_executors():
+                yield Executor("dbos", {"durable", "resume", "keys", "cancel"}, start_dbos, "runs kept in PostgreSQL")
     """
 
 
