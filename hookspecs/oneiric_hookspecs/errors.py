@@ -32,6 +32,8 @@
     ├── ActionError            an action refused its request, or failed
     │   └── ActionTimeout          it took longer than it may
     ├── RunError               a task or workflow run failed
+    │   ├── RunTimeout         it took too long
+    │   └── NoSuchRun          there is none of that id
     ├── SecretError            a secret cannot be had
     ├── SettingsError          every problem of the settings at once
     ├── PluginError            a plugin, or what it declares, is not well formed
@@ -54,6 +56,7 @@ import attrs
 if TYPE_CHECKING:
     from .health import Health
     from .keys import Key
+    from .remote import Code
     from .resolution import Decision
 
 
@@ -498,9 +501,27 @@ class ActionTimeout(ActionError):
 
 
 class RunError(OneiricError):
-    """A run of a task or a workflow failed."""
+    """A run of a task or a workflow failed, or cannot be had.  ``run`` is its id; empty where there is none."""
 
     exit_code = 4
+
+    def __init__(
+        self, message: str, *, run: str = "", where: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.run = run
+
+
+class RunTimeout(RunError):
+    """A run, or an attempt at a task, took longer than it may."""
+
+    exit_code = 8
+
+
+class NoSuchRun(RunError):
+    """There is no run of that id."""
+
+    exit_code = 3
 
 
 class SecretError(OneiricError):
@@ -605,36 +626,47 @@ class PluginError(OneiricError):
 
 
 class RemoteError(OneiricError):
-    """A stream could not be fetched, verified or applied; what was accepted before still holds."""
+    """A stream could not be fetched, verified or applied; what was accepted before still holds.
+
+    Attributes:
+        code: The word for why, one of ``oneiric_hookspecs.remote.Code``.
+    """
 
     exit_code = 7
+    code: Code = "io"
 
 
 class FetchError(RemoteError):
     """The stream could not be had.  ``retry_after`` is in seconds."""
 
+    exit_code = 8
+    code: Code = "unreachable"
+
     def __init__(
         self,
         message: str,
         *,
+        code: Code = "unreachable",
         retryable: bool = True,
         retry_after: float | None = None,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
-        self.retryable, self.retry_after = retryable, retry_after
+        self.code, self.retryable, self.retry_after = code, retryable, retry_after
 
 
 class VerifyError(RemoteError):
     """What came is not to be believed.  ``code`` names the rule."""
 
-    def __init__(self, message: str, *, code: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, code: Code, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.code = code
 
 
 class Malformed(RemoteError):
-    """What came is signed and not well formed.  ``line`` counts from 1."""
+    """What came is not well formed.  ``line`` counts from 1."""
+
+    code: Code = "malformed"
 
     def __init__(self, message: str, *, line: int | None = None, hint: str | None = None) -> None:
         super().__init__(message, where=None if line is None else f"line {line}", hint=hint)
@@ -644,10 +676,19 @@ class Malformed(RemoteError):
 class Rejected(RemoteError):
     """What came is signed and well formed, and a check says no."""
 
+    code: Code = "policy"
+
     def __init__(
-        self, message: str, *, objections: Sequence[Objection] = (), hint: str | None = None
+        self,
+        message: str,
+        *,
+        code: Code = "policy",
+        line: int | None = None,
+        objections: Sequence[Objection] = (),
+        hint: str | None = None,
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, where=None if line is None else f"line {line}", hint=hint)
+        self.code, self.line = code, line
         self.objections = tuple(objections)
 
 

@@ -11,6 +11,7 @@ import attrs
 
 from .attempts import Breaker, Retry
 from .candidates import Candidate
+from .remote import Manifest
 from .resolution import Decision
 from .runs import Executing
 from .state import StateStore
@@ -113,6 +114,16 @@ class Host(Protocol):
             name: As it was declared by ``oneiric_executors``.
         Raises:
             RunError: There is none, there are two, or it does not start.
+        """
+
+    def manifest(self, body: bytes, *, lenient: bool = False) -> Manifest:
+        """Read the body of a stream as every sync does.
+
+        Args:
+            body: Its bytes, whole.
+            lenient: Whether fields that are not known are passed over.
+        Raises:
+            Malformed: It is not well formed, with the line.
         """
 
     async def in_thread(self, call: Callable[[], T], *, name: str) -> T:

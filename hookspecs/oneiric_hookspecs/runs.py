@@ -318,6 +318,7 @@ class Steps(Protocol):
 Body: TypeAlias = Callable[[Steps], Awaitable[JSON]]
 
 
+@runtime_checkable
 class Executing(Protocol):
     """An executor that was started: it runs jobs, and knows what came of them.
 

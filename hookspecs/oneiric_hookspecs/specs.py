@@ -17,6 +17,7 @@ from .grammar import decides, declares, judges, observes, performs
 from .health import Kind
 from .lifecycle import Build, Generation, Operation, Retirement, Signals, SwapReport, Verdict
 from .plugins import Host
+from .remote import Changes, Fetcher, Manifest, StreamView, SyncReport, Verifier
 from .resolution import Decision, Request, Selection, View
 from .runs import Executor
 from .secrets import SecretSource
@@ -647,6 +648,119 @@ async def oneiric_retired(operation: Operation, retirement: Retirement) -> None:
             def oneiric_retired(retirement):
                 if retirement.ending != "closed":
                     print(retirement.key, retirement.provider, retirement.ending, retirement.error)
+    """
+
+
+# =====================================================================================================
+# what comes from streams
+# =====================================================================================================
+
+
+@declares(Fetcher)
+def oneiric_fetchers() -> Iterable[Fetcher]:
+    """Declare where streams may come from.
+
+    Called once, when the plugins have been loaded; the scheme of ``[remote.NAME] url`` chooses one.
+
+    Returns:
+        Any number of fetchers; none is a fine answer.
+    Raises:
+        Exception: The plugin is failed, with the reason; none of its fetchers can be chosen.
+    Ordering:
+        Every plugin is asked; it decides nothing.  Two fetchers of one scheme: neither can be chosen, and choosing it
+        is an error that names both plugins.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_fetchers():
+                yield Fetcher("oci", open_registry, "bundles in an OCI registry")
+    """
+
+
+@declares(Verifier)
+def oneiric_verifiers() -> Iterable[Verifier]:
+    """Declare who can decide whether a release is to be believed.
+
+    Called once, when the plugins have been loaded; ``[remote.NAME] verifier`` chooses one by its name.
+
+    Returns:
+        Any number of verifiers; none is a fine answer.
+    Raises:
+        Exception: The plugin is failed, with the reason; none of its verifiers can be chosen.
+    Ordering:
+        Every plugin is asked; it decides nothing.  Two verifiers of one name: neither can be chosen, and choosing it
+        is an error that names both plugins.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_verifiers():
+                yield Verifier("tuf", pull, summary="a TUF repository")
+    """
+
+
+@judges
+def oneiric_check_manifest(
+    stream: StreamView, manifest: Manifest, changes: Changes
+) -> Iterable[Objection] | None:
+    """Say why what a stream brings must not be accepted.
+
+    Called for every verified manifest before anything of it is registered, in the thread of the sync; and for the one
+    in force where the process starts.
+
+    Args:
+        stream: Which, and what its settings allow.
+        manifest: All of its entries.
+        changes: What it changes; entries that stand as they did were accepted before.
+    Returns:
+        Objections.  An EntryObjection names the entry and the code; any other one is about the whole, with the code
+        ``policy``.  None, or nothing: no objection.
+    Raises:
+        Exception: Counts as an objection to the whole that names the plugin, with the code ``plugin-error``.
+    Ordering:
+        Every plugin is asked, newest first; all objections are collected.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_check_manifest(manifest, changes):
+                for identity in changes.added:
+                    if not manifest.entries[identity].owner:
+                        yield EntryObjection("it has no owner", entry=identity)
+    """
+
+
+@observes
+def oneiric_synced(stream: StreamView, report: SyncReport) -> None:
+    """Learn what came of a sync.
+
+    Called after each one, also where nothing changed or nothing came; in the thread of the sync.
+
+    Args:
+        stream: Which.
+        report: What came of it.
+    Returns:
+        Nothing.
+    Raises:
+        Exception: Recorded; changes nothing.
+    Ordering:
+        Every plugin, newest first.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_synced(stream, report):
+                if report.outcome == "rejected":
+                    print(stream.name, report.code, report.detail)
     """
 
 
