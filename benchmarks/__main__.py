@@ -16,6 +16,7 @@ import hooking
 import keeping
 import lookups
 import registering
+import remote
 import starting
 import swapping
 import using
@@ -25,7 +26,7 @@ from table import as_json, rendered
 
 ROWS: dict[str, Row] = {
     row.name: row
-    for module in (lookups, registering, hooking, using, swapping, crowds, domains, keeping, starting)
+    for module in (lookups, registering, hooking, using, swapping, crowds, domains, keeping, remote, starting)
     for row in module.ROWS
 }
 

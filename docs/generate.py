@@ -249,6 +249,7 @@ def the_testing() -> Iterator[str]:
     """What every kit promises, and what authors test with."""
     from oneiric import testing
     from oneiric.testing.conformance import RULES
+    from oneiric.testing.services import ServiceConformance
 
     yield "# Testing\n"
     yield "Written by `docs/generate.py` from `oneiric.testing` and `pytest_oneiric`;"
@@ -269,6 +270,13 @@ def the_testing() -> Iterator[str]:
     )
     yield "\n## Attributes of `KitConformance`\n"
     about = (inspect.getdoc(testing.KitConformance) or "").partition("Attributes:\n")[2]
+    yield from table(("attribute", "is"), _entries(about))
+    yield "\n## What every service promises\n"
+    yield "Each is a test of `oneiric.testing.services.ServiceConformance`; override `open`, which makes one.\n"
+    promises = [(name, each) for name, each in vars(ServiceConformance).items() if name.startswith("test_")]
+    yield from table(("test", "promise"), ((f"`{name}`", first(each)) for name, each in promises))
+    yield ""
+    about = (inspect.getdoc(ServiceConformance) or "").partition("Attributes:\n")[2]
     yield from table(("attribute", "is"), _entries(about))
     yield "\n## Fixtures\n"
     folder = Path(__file__).parents[1] / "pytest_oneiric"

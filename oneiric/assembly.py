@@ -35,9 +35,12 @@ ACTIONS = (
     "data.sanitize",
     "data.transform",
     "debug.console",
+    "event.dispatch",
+    "http.fetch",
     "security.secure",
     "security.signature",
     "serialization.encode",
+    "task.schedule",
     "validation.schema",
     "workflow.audit",
     "workflow.notify",
@@ -51,6 +54,11 @@ BUILTINS: Mapping[str, bool] = {
     "factories": True,
     "probes": True,
     "probation": True,
+    "guards.scope": True,
+    "guards.factories": True,
+    "guards.prune": True,
+    "pinned": True,
+    "telemetry": False,
     "domains.adapter": False,
     "domains.service": False,
     "domains.task": False,
@@ -63,8 +71,13 @@ BUILTINS: Mapping[str, bool] = {
     "queue.memory": False,
     "storage.local": False,
     "database.sqlite": False,
+    "http.httpx": False,
     "stores.sqlite": False,
     "stores.memory": False,
+    "executors.local": False,
+    "scheduler": False,
+    "fetchers.file": False,
+    "fetchers.http": False,
     "secrets.env": False,
     "secrets.file": False,
     "secrets.adapter": False,
@@ -143,6 +156,8 @@ def assemble(
         _warn_of_failed(hooks.plugins)
         runtime.secrets.learn()
         _bind(runtime, hooks, registry)
+        if runtime.settings.remote:
+            runtime.remote.start_offline()
     except Exception as error:
         found = list(error.problems if isinstance(error, SettingsError) else ())
         # What came of binding has all of them, in their order.

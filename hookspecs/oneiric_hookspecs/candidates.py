@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Self
+from typing import Any, BinaryIO, Literal, Self
 
 import attrs
 
@@ -90,6 +90,7 @@ class Policies:
 
 
 _USUAL = Policies()
+_ONLY_TEXTS = frozenset({str}).issuperset
 _well_formed = NAME.fullmatch
 
 
@@ -103,6 +104,35 @@ class Ready:
         return self.value
 
 
+@attrs.frozen
+class Artifact:
+    """A file that a candidate is made from, and that a stream brought.
+
+    Args:
+        sha256: What it hashes to, in lower-case hexadecimal.
+        size: Bytes.
+        media_type: What it holds.
+        opener: Gives a file open for reading, whose bytes were hashed again; raises a RemoteError where there is none.
+    """
+
+    sha256: str
+    size: int
+    media_type: str = "application/octet-stream"
+    opener: Callable[[], BinaryIO] | None = attrs.field(default=None, eq=False, repr=False)
+
+    def open(self) -> BinaryIO:
+        """The file, open for reading; whoever opens it closes it.
+
+        Its bytes are those that were signed, and stay so whatever becomes of the file's name.
+
+        Raises:
+            RemoteError: It is not there, or is damaged, and could not be had again.
+        """
+        if self.opener is None:
+            raise PluginError(f"nobody can open the artifact {self.sha256}")
+        return self.opener()
+
+
 @attrs.frozen(weakref_slot=False)
 class Candidate:
     """One provider that could fill a key.  Equality and hashing leave out the factory and what may not hash.
@@ -110,7 +140,7 @@ class Candidate:
     Args:
         key: The part it could fill.
         provider: Its name among the candidates of the key.
-        factory: Called with keywords only, those its signature names: ``settings``, ``artifact``, and one
+        factory: Called with keywords only, those its signature names: ``settings``, ``data``, ``artifact``, and one
             for each need.  A callable, ``"pkg.mod:attr"``, or ``"ep:NAME"``.
         priority: Higher wins; None takes its package's from the stack order, else 0.
         stack_level: Higher wins among equal priorities.
@@ -128,6 +158,8 @@ class Candidate:
         summary: One line for people.
         metadata: Anything, for plugins; never looked at by the kernel.
         data: What its domain wants to know of it: an instance of the domain's ``entry`` class.
+        settings: A table under what the application's settings say; secrets in it are references.
+        artifact: The file it is made from.
     Raises:
         PluginError: A field is not well formed; said once, naming the candidate.
     """
@@ -150,6 +182,8 @@ class Candidate:
     summary: str = ""
     metadata: Mapping[str, Any] = attrs.field(default=_NO_METADATA, hash=False, repr=False)
     data: Any = attrs.field(default=None, hash=False, repr=False)
+    settings: Mapping[str, Any] = attrs.field(default=_NO_METADATA, hash=False, repr=False)
+    artifact: Artifact | None = None
 
     def __attrs_post_init__(self) -> None:
         # One pass without a validator object a field: a million of these are made in a second or two.
@@ -183,6 +217,10 @@ class Candidate:
             self._check_collections()
         if self.version is not None and (self.version.__class__ is not str or not self.version):
             raise self._malformed(f"the version is a text or None, found {self.version!r}")
+        if self.settings is not _NO_METADATA and not isinstance(self.settings, Mapping):
+            raise self._malformed(f"settings is a table, found a {type(self.settings).__name__}")
+        if self.artifact is not None and not isinstance(self.artifact, Artifact):
+            raise self._malformed(f"artifact is an Artifact, found {self.artifact!r}")
         if self.settings_class is not None and not attrs.has(self.settings_class):
             raise self._malformed(f"the settings class is an attrs class, found {self.settings_class!r}")
         if self.health is not None and not callable(self.health):
@@ -197,10 +235,14 @@ class Candidate:
     def _check_collections(self) -> None:
         for name, kind in (("capabilities", frozenset), ("platforms", frozenset), ("distributions", tuple)):
             value = getattr(self, name)
+            if value.__class__ is kind and (not value or _ONLY_TEXTS(map(type, value))):
+                continue
             # A lone text is a collection of letters, and never what was meant.
             if isinstance(value, str) or not all(isinstance(each, str) for each in value):
                 raise self._malformed(f"{name} is a collection of texts, found {value!r}")
             object.__setattr__(self, name, kind(value))
+        if not self.needs and self.needs.__class__ is tuple:
+            return
         object.__setattr__(self, "needs", tuple(self.needs))
         if not all(isinstance(need, Need) for need in self.needs):
             raise self._malformed(f"needs is a collection of Need, found {self.needs!r}")

@@ -264,3 +264,98 @@ class Database(Queries, Protocol):
         It is committed when the block ends, and rolled back where the block raises or is cancelled.  Its statements are
         given to *queries*, and those of other tasks are not among them.
         """
+
+
+@attrs.frozen
+class HttpResponse:
+    """What a server answered.
+
+    Args:
+        status: The number, whatever it is.
+        headers: As they came, by names in lower case.
+        url: Who answered: where redirects led.
+        body: Unpacked.
+    """
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    url: str
+    body: bytes = attrs.field(default=b"", repr=False)
+
+    def header(self, name: str) -> str:
+        """All values of a header, with commas between them; empty where there is none."""
+        return ", ".join(value for each, value in self.headers if each == name.lower())
+
+
+@attrs.frozen(eq=False)
+class HttpStream:
+    """An answer whose body is still coming.
+
+    Args:
+        response: All but the body.
+        chunks: The body, unpacked; none of them is empty.  They raise as ``Http.request`` does.
+    """
+
+    response: HttpResponse
+    chunks: AsyncIterator[bytes]
+
+
+@runtime_checkable
+class Http(Protocol):
+    """``adapter:http``: requests to servers, inside the limits that the provider is set up with.
+
+    A URL has a scheme and a host, or is a path, which stands below the provider's own base.  An answer is given back
+    whatever its status.  All methods may be called from many tasks at once; a caller that is cancelled goes at once.
+
+    Every method raises ``ValueError`` for what cannot be asked, and ``OSError`` where there is no answer:
+    ``PermissionError`` where the provider is not to ask, ``ConnectionError`` where nobody answers, or not as HTTP has
+    it, ``TimeoutError`` where it takes too long, and one of the kind ``EFBIG`` where a body is larger than it may be.
+    """
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout: float | None = None,
+        idempotent: bool | None = None,
+    ) -> HttpResponse:
+        """Ask, and take the whole answer.
+
+        Args:
+            method: In capitals: ``GET``.
+            url: Of whom, or a path.
+            params: What is added to the query.
+            headers: Over those of the provider.
+            body: What is sent.
+            timeout: Seconds for everything; None as the provider is set up.
+            idempotent: Whether it may be done again where nobody knows whether it was; None is by the method.
+        """
+
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout: float | None = None,
+        idempotent: bool | None = None,
+        max_bytes: int | None = None,
+    ) -> AbstractAsyncContextManager[HttpStream]:
+        """As ``request``, for what need not fit into memory: ``async with http.stream("GET", url) as stream``.
+
+        Args:
+            method: In capitals: ``GET``.
+            url: Of whom, or a path.
+            params: What is added to the query.
+            headers: Over those of the provider.
+            body: What is sent.
+            timeout: Seconds for everything, the last byte too; None as the provider is set up.
+            idempotent: Whether it may be done again where nobody knows whether it was; None is by the method.
+            max_bytes: Bytes that the body may have; None as the provider is set up.
+        """

@@ -32,8 +32,10 @@
     ├── ActionError            an action refused its request, or failed
     │   └── ActionTimeout          it took longer than it may
     ├── RunError               a task or workflow run failed
-    │   ├── RunTimeout         it took too long
-    │   └── NoSuchRun          there is none of that id
+    │   ├── RunTimeout             it took longer than it may
+    │   ├── NodesFailed            nodes of a workflow failed
+    │   ├── UnknownTasks           a workflow names tasks that nobody fills
+    │   └── NoSuchRun              there is none of that id
     ├── SecretError            a secret cannot be had
     ├── SettingsError          every problem of the settings at once
     ├── PluginError            a plugin, or what it declares, is not well formed
@@ -48,7 +50,7 @@ three lines; the first is one sentence in lower case without a full stop.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
@@ -334,11 +336,13 @@ class Objection:
         plugin: Who objects; filled in by the dispatcher.
         remedy: What would lift it, in words that follow "would win with": ``redis>=5 installed``; empty where
             nothing would.
+        failed: Whether it did not judge but fail, which counts as a no; filled in by the dispatcher.
     """
 
     reason: str
     plugin: str = ""
     remedy: str = ""
+    failed: bool = attrs.field(default=False, eq=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.plugin}: {self.reason}" if self.plugin else self.reason
@@ -516,6 +520,37 @@ class RunTimeout(RunError):
     """A run, or an attempt at a task, took longer than it may."""
 
     exit_code = 8
+
+
+class NodesFailed(RunError):
+    """Nodes of a workflow failed; the cause is what they raised, as one group.
+
+    Attributes:
+        failures: What each of them raised, by the nodes' ids.
+        skipped: The nodes that were not run, as they come after one that failed, or all were ended for it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        run: str = "",
+        hint: str | None = None,
+        failures: Mapping[str, BaseException],
+        skipped: Iterable[str] = (),
+    ) -> None:
+        super().__init__(message, run=run, hint=hint)
+        self.failures, self.skipped = failures, tuple(skipped)
+
+
+class UnknownTasks(RunError):
+    """A workflow names tasks that nobody fills; nothing of it was run.  ``tasks`` are their names."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, hint: str | None = None, tasks: Iterable[str]) -> None:
+        super().__init__(message, hint=hint)
+        self.tasks = tuple(tasks)
 
 
 class NoSuchRun(RunError):

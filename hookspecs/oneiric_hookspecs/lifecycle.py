@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal
 
 import attrs
@@ -75,11 +76,17 @@ class Build:
             constructors that want a running loop and do not block; ``auto`` is ``async`` for coroutine
             functions, else ``thread``.
         enter: Whether a product that is a context manager is entered, and users get what entering gives.
+        around: ``around(instance, entered)`` gives an async context manager in which the instance lives: it is entered
+            last and left first, both in the task that hosts the product, and what entering it gives is not looked at.
+            *entered* is whether the instance came out of a context manager; else its own ``start()`` is called, where
+            it has one, before it is entered, and leaving it is what closes the instance, unless the candidate has a
+            ``close`` of its own, which is called after that.  None for nothing; nothing without ``enter``.
     """
 
     call: Callable[[], Any]
     mode: BuildMode = "auto"
     enter: bool = True
+    around: Callable[[Any, bool], AbstractAsyncContextManager[Any]] | None = None
 
 
 @attrs.frozen

@@ -11,7 +11,9 @@ import attrs
 
 from .attempts import Breaker, Retry
 from .candidates import Candidate
-from .remote import Manifest
+from .health import Health
+from .lifecycle import Generation
+from .remote import Manifest, SourceIO, Trust
 from .resolution import Decision
 from .runs import Executing
 from .state import StateStore
@@ -54,6 +56,10 @@ class Host(Protocol):
     def clock(self) -> Clock:
         """The runtime's clock."""
 
+    @property
+    def brief(self) -> bool:
+        """Whether it runs for one command only: what goes on by itself, such as schedules, is not begun in it."""
+
     def resolve(self, domain: str, name: str, *, provider: str | None = None) -> Candidate:
         """The candidate that fills the key.  Raises: ResolutionError."""
 
@@ -65,6 +71,12 @@ class Host(Protocol):
 
     def lease(self, domain: str, name: str) -> AbstractContextManager[Any]:
         """Lease what is bound, from any thread.  Raises: NotServing."""
+
+    def bound(self, domain: str, name: str) -> Generation | None:
+        """What serves now; None where nothing does.  From any thread; nothing is activated, leased or asked."""
+
+    async def health(self, domain: str, name: str) -> Health:
+        """Ask what is bound for its readiness, now; the answer is also in the status.  Raises: NotServing."""
 
     @property
     def state(self) -> StateStore:
@@ -126,6 +138,27 @@ class Host(Protocol):
             Malformed: It is not well formed, with the line.
         """
 
+    def trust(self, stream: str) -> Trust:
+        """What is known here of whom a stream's verifier believes, for the verifier's own commands.
+
+        Args:
+            stream: A name of ``[remote]``.
+        Raises:
+            SettingsError: There is no such stream, or its keyring cannot be read.
+        """
+
+    def source(self, url: str) -> AbstractContextManager[SourceIO]:
+        """Open the address of a stream that need not be in the settings, with limits and deadlines of every sync.
+
+        It may wait for the network, so what it gives is used ``in_thread``.
+
+        Args:
+            url: The folder, or the bundle.
+        Raises:
+            SettingsError: There is no fetcher for it, or it is no address.
+            FetchError: It cannot be opened.
+        """
+
     async def in_thread(self, call: Callable[[], T], *, name: str) -> T:
         """Call *call* in a thread of the runtime, and wait for what it gives, or raises.
 
@@ -167,8 +200,12 @@ class CommandContext(Protocol):
     def json(self) -> bool:
         """Whether the answer is to be one JSON object."""
 
-    def host(self) -> AbstractAsyncContextManager[Host]:
-        """A started runtime of the settings and plugins: ``async with context.host() as host``."""
+    def host(self, *, brief: bool = True) -> AbstractAsyncContextManager[Host]:
+        """A started runtime of the settings and plugins: ``async with context.host() as host``.
+
+        Args:
+            brief: Whether it ends with the command's answer; as of ``Host``.
+        """
 
     def masked(self, text: str) -> str:
         """*text* without the secrets that are known; for what is not shown by ``show``, which does so itself."""

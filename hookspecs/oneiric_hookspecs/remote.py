@@ -196,12 +196,14 @@ class Changes:
         changed: Identities whose line is another one.
         removed: Identities that are gone.
         before: How many there were.
+        allow_removals: How many may vanish, as the release says; 0 where it does not.
     """
 
     added: tuple[EntryIdentity, ...] = ()
     changed: tuple[EntryIdentity, ...] = ()
     removed: tuple[EntryIdentity, ...] = ()
     before: int = 0
+    allow_removals: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.added or self.changed or self.removed)
@@ -243,6 +245,14 @@ class StreamView:
     secrets: tuple[str, ...] = ()
     mode: Literal["whole", "isolate"] = "whole"
     max_lifetime: float = 30 * 86_400.0
+
+    def may_name(self, factory: str) -> bool:
+        """Whether ``factories`` names *factory*, as ``pkg.mod:attr``: itself, its module, or a package above that."""
+        module = factory.partition(":")[0]
+        return any(
+            each == factory or (":" not in each and (each == module or module.startswith(f"{each}.")))
+            for each in self.factories
+        )
 
 
 # Bringing ---------------------------------------------------------------------------------------------------------
@@ -453,6 +463,35 @@ class Verifier:
         check_name(self.name, "verifier")
         if not callable(self.pull):
             raise PluginError(f"verifier {self.name}: pull is called, found {self.pull!r}")
+
+
+@attrs.frozen
+class Trust:
+    """What is known here of whom a stream's verifier believes: what ``Host.trust`` gives.
+
+    Args:
+        stream: The stream's name.
+        anchor: What ``[remote.NAME] keyring`` names, as it was read.
+        keep: The verifier's own files.
+    """
+
+    stream: str
+    anchor: bytes = attrs.field(repr=False)
+    keep: Keep = attrs.field(repr=False)
+
+
+class SourceIO(RemoteIO, Protocol):
+    """A stream that need not be in the settings, as ``Host.source`` opens it."""
+
+    def body(self, ref: FileRef) -> bytes:
+        """A file that was signed, whole.
+
+        Args:
+            ref: The file.
+        Raises:
+            FetchError: It cannot be had.
+            VerifyError: It has another size or digest than was signed: ``size``, ``digest``.
+        """
 
 
 # What came of it --------------------------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ class Graph:
     Args:
         nodes: At least one.
         timeout: Seconds for a whole run, from when it starts or is resumed; None for as long as it takes.
-        concurrency: How many nodes of one run go on at once.
+        concurrency: How many nodes of one run go on at once; None for as many as the settings say.
         on_failure: Where a node fails in the end: ``continue`` runs what does not come after it, ``cancel`` ends the
             others too.
     Raises:
@@ -149,20 +149,100 @@ class Graph:
 
     nodes: tuple[Node, ...] = attrs.field(converter=_nodes)
     timeout: float | None = None
-    concurrency: int = 10
+    concurrency: int | None = None
     on_failure: Literal["continue", "cancel"] = "continue"
 
     def __attrs_post_init__(self) -> None:
-        _seconds("the timeout of a graph", self.timeout)
-        if self.concurrency.__class__ is not int or self.concurrency < 1:
-            raise PluginError(f"the concurrency is a whole number, 1 or more, found {self.concurrency!r}")
-        if self.on_failure not in ("continue", "cancel"):
-            raise PluginError(f"on_failure is continue or cancel, found {self.on_failure!r}")
-        if problems := _problems(self.nodes):
+        _check_running(self.timeout, self.concurrency, self.on_failure, ("continue", "cancel"))
+        if problems := problems_of(self.nodes):
             raise PluginError("the graph is not well formed: " + "; ".join(problems))
 
 
-def _problems(nodes: tuple[Node, ...]) -> list[str]:
+@attrs.frozen
+class WorkflowSpec:
+    """How a workflow is to be run: the ``data`` of a candidate of the domain ``workflow``.
+
+    What is said here counts, whatever its graph says.
+
+    Args:
+        nodes: The graph, where it is data and not made by the factory; such a candidate's factory is ``ep:graph``.
+        timeout: As of a ``Graph``; None for what that says.
+        concurrency: The same.
+        on_failure: The same.
+    """
+
+    nodes: tuple[Node, ...] = attrs.field(default=(), converter=_nodes)
+    timeout: float | None = None
+    concurrency: int | None = None
+    on_failure: Literal["continue", "cancel"] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        _check_running(self.timeout, self.concurrency, self.on_failure, ("continue", "cancel", None))
+
+
+class WorkflowContext(Protocol):
+    """What a workflow that is code is told, and does its steps with.
+
+    A run that is resumed begins anew, and its steps that had succeeded give what they gave before without being done
+    again.  So the code between them is to be the same each time: what is drawn, read or asked belongs into a step.
+    """
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+
+    @property
+    def name(self) -> str:
+        """The workflow's name."""
+
+    async def step(self, name: str, call: Callable[[], Awaitable[JSON]]) -> JSON:
+        """What ``call()`` gives, or gave before the run was resumed.
+
+        Args:
+            name: Unique in the run; formed as the id of a node.
+            call: Does the step; what it raises is raised.
+        """
+
+    async def task(
+        self,
+        task: str,
+        payload: JSON = None,
+        *,
+        step: str | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> JSON:
+        """A step that is a task.
+
+        Args:
+            task: Its name.
+            payload: Plain data.
+            step: The step's name; the task's where None.
+            retry: Instead of the task's own.
+            timeout: Instead of the task's own, in seconds for each attempt.
+        """
+
+
+@runtime_checkable
+class Workflow(Protocol):
+    """A workflow that is code.  What fills a key of the domain ``workflow`` is this, a ``Graph``, or a table of one."""
+
+    async def run(self, payload: Any, context: WorkflowContext) -> Any:
+        """Do it; what is returned is the result, plain data or nothing."""
+
+
+def _check_running(
+    timeout: float | None, concurrency: int | None, on_failure: str | None, choices: tuple[str | None, ...]
+) -> None:
+    _seconds("the timeout of a graph", timeout)
+    if concurrency is not None and (concurrency.__class__ is not int or concurrency < 1):
+        raise PluginError(f"the concurrency is a whole number, 1 or more, found {concurrency!r}")
+    if on_failure not in choices:
+        raise PluginError(f"on_failure is continue or cancel, found {on_failure!r}")
+
+
+def problems_of(nodes: tuple[Node, ...]) -> list[str]:
+    """What is wrong with these as a graph; each is one problem, in a few words."""
     if not nodes:
         return ["it has no nodes"]
     problems, seen = [], set()
@@ -364,6 +444,10 @@ class Executing(Protocol):
         """Cancel what goes on here, which can be resumed, and let go of everything; a second time does nothing."""
 
 
+def _texts(given: Iterable[str]) -> frozenset[str]:
+    return frozenset(given)
+
+
 @attrs.frozen
 class Executor:
     """Who runs tasks and workflows, declared by ``oneiric_executors``; chosen by name.
@@ -377,7 +461,7 @@ class Executor:
     """
 
     name: str
-    capabilities: frozenset[str] = attrs.field(converter=frozenset)
+    capabilities: frozenset[str] = attrs.field(converter=_texts)
     start: Callable[..., Executing | Awaitable[Executing]] = attrs.field(eq=False, repr=False)
     summary: str = ""
 

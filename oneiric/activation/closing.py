@@ -74,6 +74,7 @@ class Closing:
             generation.leases
             or generation.dependents
             or holding.entered
+            or holding.around is not None
             or holding.owners > 1
             or generation.threaded
         ):
@@ -196,22 +197,45 @@ class Closing:
         """A coroutine that closes the product; None if there is nothing to do."""
         close = generation.candidate.close
         if close is not None:
-            call = partial(close, holding.instance) if callable(close) else method(holding.instance, (close,))
-            if call is None:
-                return _missing(holding.instance, str(close))
+            # Given up before it was started, it is still what the factory made.
+            instance = holding.product if holding.instance is None else holding.instance
+            call = partial(close, instance) if callable(close) else method(instance, (close,))
+            closing = (
+                partial(_missing, instance, str(close))
+                if call is None
+                else partial(self._call, call, generation)
+            )
             holding.exits = False  # its host ends, and leaves the closing to the candidate
+            if holding.around is not None:
+                return self._leave(holding, closing)
             holding.leave.set()
-            return self._call(call, generation)
+            return closing()
         if holding.entered == "task":
             return self._leave(holding)
         if holding.entered == "thread":
-            return self._call(
-                partial(holding.product.__exit__, None, None, None), generation, holding.resident
+            leave = partial(
+                self._call,
+                partial(holding.product.__exit__, None, None, None),
+                generation,
+                holding.resident,
             )
+            return leave() if holding.around is None else self._leave(holding, leave)
+        if holding.around is not None:
+            return self._leave(holding)
         found = method(holding.product, CLOSE_METHODS)
         return None if found is None else self._call(found, generation)
 
-    async def _leave(self, holding: Holding) -> None:
+    async def _leave(
+        self, holding: Holding, then: Callable[[], Coroutine[Any, Any, None]] | None = None
+    ) -> None:
+        """Let the host leave what it has entered; and *then*, whatever came of that."""
+        try:
+            await self._let_go(holding)
+        finally:
+            if then is not None:
+                await then()
+
+    async def _let_go(self, holding: Holding) -> None:
         assert holding.host is not None
         holding.leave.set()
         try:

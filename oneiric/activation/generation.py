@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from oneiric.activation.holding import Holding
     from oneiric.settings import Lifecycle
 
-#: Source, provider, version, and the settings as written: equal means there is nothing to do.
+#: Source, provider, version, and the settings as written with what the candidate itself brings: equal means there is
+#: nothing to do.
 Fingerprint = tuple[str, str, str | None, str]
 
 
 def fingerprint_of(candidate: Candidate, source: Source, written: str) -> Fingerprint:
     """The fingerprint of *candidate*, declared by *source*, with settings as *written*."""
+    if source.kind == "stream":
+        # The next release may say anything else under the same name and version; what is of this process does not.
+        brought = (candidate.factory, candidate.settings, candidate.artifact, candidate.needs, candidate.data)
+        written = f"{written} {brought!r}"
     return (source.name, candidate.provider, candidate.version, written)
 
 

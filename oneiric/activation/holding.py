@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import attrs
@@ -29,6 +30,7 @@ class Holding:
         host: The task that entered it and will leave it.
         leave: Set to make the host end.
         exits: Whether the host leaves the context at its end.
+        around: What it lives in besides, entered by the host and left by it before everything else; None for nothing.
         resident: The thread in which it was entered, and will be left; None where it was not entered in one.
         owners: How many generations have it.
     """
@@ -40,6 +42,7 @@ class Holding:
     host: asyncio.Task[None] | None = None
     leave: asyncio.Event = attrs.field(factory=asyncio.Event)
     exits: bool = True
+    around: AbstractAsyncContextManager[Any] | None = None
     resident: Resident | None = None
     owners: int = 1
 

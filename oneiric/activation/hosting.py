@@ -52,17 +52,17 @@ class Hosting:
         except asyncio.CancelledError:
             if not generation.doomed:
                 generation.fail(FactoryError("it cancelled itself: a CancelledError that nobody asked for"))
-            return
+            self._leave_at_once(generation)
         except OneiricError as error:
             generation.fail(error)
-            return
         except Exception as error:
             generation.fail(_told(error))
-            return
         except BaseException as error:
             generation.fail(_told(error))
             raise
-        generation.succeed()
+        else:
+            generation.succeed()
+        # Also where it failed after it had been entered: it has to be left by this task.
         holding = generation.holding
         if holding is not None and holding.host is asyncio.current_task():
             if generation.gone is not None and generation.gone.done():
@@ -120,11 +120,16 @@ class Hosting:
             resident = Resident(_name(generation))
             holding.instance = await self._in_thread(generation, product.__enter__, resident)
             holding.entered, holding.resident = "thread", resident
-        elif (start := method(product, ("start",))) is not None:
+        # Made before anything is started: it may refuse what it is to be around.
+        around = None if build.around is None else build.around(holding.instance, bool(holding.entered))
+        if not holding.entered and (start := method(product, ("start",))) is not None:
             if is_async(start):
                 await start()
             else:
                 await self._in_thread(generation, start)
+        if around is not None:
+            await around.__aenter__()
+            holding.around, holding.host = around, asyncio.current_task()
 
     async def _in_thread(
         self, generation: Generation, call: Callable[[], Any], resident: Resident | None = None
@@ -148,14 +153,25 @@ class Hosting:
                 resident.end()
             raise
 
+    def _leave_at_once(self, generation: Generation) -> None:
+        """Cancelled in the middle: what has been entered is left now, and not when it is closed."""
+        holding = generation.holding
+        if holding is not None and holding.host is asyncio.current_task():
+            holding.exits = generation.candidate.close is None
+            holding.leave.set()
+
     async def _stay(self, holding: Holding) -> None:
         try:
             await holding.leave.wait()
         except asyncio.CancelledError:
             # The loop is being torn down around us: leave all the same.
             pass
-        if holding.exits:
-            await holding.product.__aexit__(None, None, None)
+        try:
+            if holding.around is not None:
+                await holding.around.__aexit__(None, None, None)
+        finally:
+            if holding.exits and holding.entered == "task":
+                await holding.product.__aexit__(None, None, None)
 
 
 def _name(generation: Generation) -> str:

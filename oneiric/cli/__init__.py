@@ -19,6 +19,14 @@ COMMANDS = {
         "oneiric.cli.secrets",
         "List the secrets that the settings name, and whether they can be had.",
     ),
+    "remote-sync": (
+        "oneiric.cli.remote.sync",
+        "Fetch what the streams of [remote] offer, verify it, and keep it for this application.",
+    ),
+    "remote-status": (
+        "oneiric.cli.remote.status",
+        "Say what is in force of the streams of [remote], and how asking for them goes.",
+    ),
     "check": ("oneiric.cli.check", "Say whether a kit keeps what every kit promises."),
     "new": ("oneiric.cli.new", "Write a plugin or an application to begin with."),
     "doctor": ("oneiric.cli.doctor", "Say what is wrong, and the command that mends it."),

@@ -99,13 +99,14 @@ class Context:
                 runtime.hooks.close()
 
     @contextlib.asynccontextmanager
-    async def host(self) -> AsyncIterator[Host]:
+    async def host(self, *, brief: bool = True) -> AsyncIterator[Host]:
         """A started runtime of the settings and plugins, closed at the end.
 
         With ``--json``, what anybody prints in the block goes to stderr.
         """
         with self.quiet():
             runtime = self._assemble()
+        runtime.brief = brief
         self._warn_of(runtime)
         with self.quiet_for_json():
             async with runtime:

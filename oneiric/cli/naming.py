@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from oneiric_hookspecs import Decision, OneiricError, Row, a_few, nearest
 
 if TYPE_CHECKING:
+    from oneiric_hookspecs import Candidate
+
     from oneiric.runtime import Runtime
 
 
@@ -56,6 +58,20 @@ def candidate(row: Row) -> dict[str, Any]:
         "stack_level": one.stack_level,
         "capabilities": sorted(one.capabilities),
         "summary": one.summary,
+        "published": _published(one) if row.source.kind == "stream" else None,
+    }
+
+
+def _published(one: Candidate) -> dict[str, Any]:
+    """What the publisher of a stream says about a candidate."""
+    said = {name: one.metadata.get(name) for name in ("owner", "license", "docs", "labels")}
+    artifact = one.artifact
+    return {
+        **said,
+        "settings": one.settings,
+        "artifact": None
+        if artifact is None
+        else {"sha256": artifact.sha256, "size": artifact.size, "media_type": artifact.media_type},
     }
 
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Generator, Sequence
 from textwrap import indent
 from typing import Any
 
+import attrs
 from oneiric_hookspecs import Form, Objection, OneiricError, PluginError, Spec
 
 from .faults import FAULTY, Fault, mistyped, said
@@ -128,7 +129,7 @@ def heard(impl: Impl, said: Any) -> list[Objection]:
     for objection in objections:
         if not isinstance(objection, Objection):
             raise mistyped(objection, "an Objection")
-    return [Objection(each.reason, impl.plugin, each.remedy) for each in objections]
+    return [attrs.evolve(each, plugin=impl.plugin) for each in objections]  # it may be of a class that says more
 
 
 def fits(answer: Any) -> tuple[str, Any, str]:
@@ -154,7 +155,7 @@ def fits(answer: Any) -> tuple[str, Any, str]:
 
 def closed(fault: Fault) -> Objection:
     """A judge that fails objects: what cannot be judged is refused."""
-    return Objection(f"could not judge: {said(fault.error)}", fault.plugin)
+    return Objection(f"could not judge: {said(fault.error)}", fault.plugin, failed=True)
 
 
 def outcome(impl: Impl, fault: Fault) -> PluginError:

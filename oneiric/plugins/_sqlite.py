@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 #: How many files that were set aside are kept of one database; the oldest goes.
 KEPT_ASIDE = 3
+#: How a database begins, and how many bytes its header has.
+_MAGIC, _HEADER = b"SQLite format 3\0", 100
 
 
 class _Thread(threading.Thread):
@@ -338,6 +340,23 @@ def is_ours(
     if found or version or tables:
         raise ValueError(f"{path} is a database of something else; name another file")
     return False
+
+
+def was_ours(path: Path, application: int) -> bool:
+    """Whether a file that is no sound database was one of *application*: as its header says, or where it is all zeros.
+
+    Zeros are what some file systems leave of a page after a power cut, and nothing that anybody would miss.  For broken
+    files only: closing the file lets go of all locks that this process has on it.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER)
+    except OSError:
+        return False
+    if len(header) < _HEADER:
+        return False
+    marked = int.from_bytes(header[68:72], "big") == application
+    return (header.startswith(_MAGIC) and marked) or not any(header)
 
 
 def is_broken(error: sqlite3.Error) -> bool:

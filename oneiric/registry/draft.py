@@ -193,6 +193,21 @@ class Draft:
             origins = {other: origin for other, origin in self.facts.origins.items() if other != name}
             self.facts = attrs.evolve(self.facts, origins=origins)
 
+    def drop(self, name: str, gone: Mapping[Key, set[tuple[str, str | None]]]) -> None:
+        """Take away those of source *name* whose provider and version are named, by key."""
+        self.shrinks = True
+        for key, identities in gone.items():
+            shelf = self.shelf(key)
+            if shelf is None:
+                continue
+            kept = [
+                (candidate, source)
+                for candidate, source in zip(shelf.candidates, shelf.sources, strict=True)
+                if source.name != name or (candidate.provider, candidate.version) not in identities
+            ]
+            if len(kept) < len(shelf.candidates):
+                self.changed[key] = self._shelved(shelf, kept)
+
     def replace(
         self, origin: Origin, keys: Iterable[Key], groups: Mapping[Key, Candidate | list[Candidate]]
     ) -> None:

@@ -120,6 +120,39 @@ class Registry:
                 self._stand(source.name, draft.gained)
         return self._tell(change)
 
+    def amend(
+        self,
+        source: Source,
+        put: Iterable[Candidate],
+        drop: Iterable[tuple[Key, str, str | None]] = (),
+        *,
+        order: int = 0,
+    ) -> Change:
+        """Add some of what *source* declares, and take some of it away, in one step; all else of it stays.
+
+        Args:
+            source: Whose they are.
+            put: Candidates; one of a known identity takes the place of the one before.
+            drop: Key, provider and version of those that are withdrawn; what is not there is withdrawn already.
+            order: As for ``replace``, and as it was there.
+        Raises:
+            PluginError: One of them cannot be registered; nothing has changed.
+        """
+        groups = checked(source, put, self.snapshot.domains)
+        gone: dict[Key, set[tuple[str, str | None]]] = {}
+        for key, provider, version in drop:
+            gone.setdefault(key, set()).add((provider, version))
+        with self._lock:
+            draft = Draft(self.snapshot, self._indexes)
+            if gone:
+                draft.drop(source.name, gone)
+            if groups:
+                draft.place(draft.origin(source, order), groups)
+            change = self._publish(draft)
+            if draft.gained:
+                self._stand(source.name, draft.gained)
+        return self._tell(change)
+
     def withdraw(self, source_name: str, *, key: Key | None = None, provider: str | None = None) -> Change:
         """Take away what a source declared: all of it, or what it has for *key*, or of one *provider*.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from oneiric_hookspecs import (
     Breaker,
     Empty,
+    Generation,
     Health,
     Key,
     NothingBefore,
@@ -26,6 +28,7 @@ from .work import Group, Task
 
 if TYPE_CHECKING:
     from oneiric.activation import Handle, Lease, Slot, Use
+    from oneiric.remote import Remote
     from oneiric.swap import Engine
 
     from .blocking import Blocking
@@ -44,8 +47,8 @@ class Runtime(Declared):
             async with runtime.use("adapter", "cache") as cache:
                 await cache.set("greeting", b"hello")
 
-    ``register withdraw resolve explain what_if plan lease handle status`` may be called from any thread.  All else
-    belongs on the loop on which the runtime was entered, or goes through ``runtime.blocking``.
+    ``register withdraw resolve explain what_if plan lease handle bound status`` may be called from any thread.  All
+    else belongs on the loop on which the runtime was entered, or goes through ``runtime.blocking``.
 
     Args:
         hooks: The plugins, loaded.
@@ -54,6 +57,8 @@ class Runtime(Declared):
         clock: The clock that plugins were given.
     """
 
+    #: Whether it runs for one command only: what goes on by itself is not begun in it.
+    brief: bool = False
     _blocking: Blocking | None = None
 
     # --- using -----------------------------------------------------------------------------------------------------
@@ -151,6 +156,13 @@ class Runtime(Declared):
         """Await ``call()``, again where it fails and *retry* allows; see ``Host.attempt``."""
         self.on_loop(self.engine("attempt"), "attempt")
         return await self.attempts.attempt(call, name=name, retry=retry, breaker=breaker)
+
+    @functools.cached_property
+    def remote(self) -> Remote:
+        """The streams of ``[remote]``: synced when somebody asks, or again and again from ``remote.start()`` on."""
+        from oneiric.remote import Remote
+
+        return Remote(lambda: self._settings, self.hooks, self.registry, self)
 
     async def in_thread(self, call: Callable[[], T], *, name: str) -> T:
         """Call *call* in a thread of the runtime, and wait for what it gives, or raises.
@@ -298,6 +310,12 @@ class Runtime(Declared):
             (*engine.threads.outstanding, *self._works.threads.outstanding),
             self.attempts.status(),
         )
+
+    def bound(self, domain: str, name: str) -> Generation | None:
+        """What serves now; None where nothing does.  From any thread; nothing is activated, leased or asked."""
+        slot = self.engine("bound").slots.get((domain, name))
+        found = None if slot is None else slot.bound
+        return None if found is None else found.view()
 
     async def health(self, domain: str, name: str) -> Health:
         """Ask what is bound for its readiness, now.

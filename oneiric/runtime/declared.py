@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from oneiric_hookspecs import (
@@ -10,12 +11,19 @@ from oneiric_hookspecs import (
     Decision,
     Domain,
     Key,
+    Manifest,
     NothingToCall,
     PluginError,
+    Problem,
     Request,
+    SettingsError,
     Source,
+    SourceIO,
+    SourceSpec,
+    Trust,
     a_few,
     nearest,
+    specs,
 )
 
 from oneiric.collecting import collect
@@ -243,6 +251,51 @@ class Declared(Life):
         from oneiric.settings.schema import schema_of
 
         return schema_of(cls)
+
+    def manifest(self, body: bytes, *, lenient: bool = False) -> Manifest:
+        """Read the body of a stream as every sync does.
+
+        Args:
+            body: Its bytes, whole.
+            lenient: Whether fields that are not known are passed over.
+        Raises:
+            Malformed: It is not well formed, with the line.
+        """
+        from oneiric.remote.decoding import read_manifest
+
+        return read_manifest(body, lenient=lenient)
+
+    def trust(self, stream: str) -> Trust:
+        """What is known here of whom a stream's verifier believes; see ``Host.trust``."""
+        from oneiric.remote.anchors import read_anchor
+        from oneiric.remote.files import StreamFiles
+        from oneiric.settings.places import settings_folder, state_folder
+
+        settings = self.settings
+        section = settings.remote.get(stream)
+        if section is None:
+            near = nearest(stream, settings.remote)
+            hint = f"did you mean {near!r}?" if near else f"there are {a_few(settings.remote)}"
+            raise SettingsError([Problem(f"remote.{stream}", "there is no such stream", None, hint)])
+        anchor = read_anchor(
+            section.keyring,
+            settings_folder(settings.file),
+            stream=stream,
+            where=settings.where("remote", stream, "keyring"),
+        )
+        return Trust(stream, anchor, StreamFiles(state_folder(settings) / "remote" / stream).keep)
+
+    @contextlib.contextmanager
+    def source(self, url: str) -> Iterator[SourceIO]:
+        """Open the address of a stream that need not be in the settings; see ``Host.source``."""
+        from oneiric.remote.transport import StreamIO, open_source
+
+        spec = SourceSpec("command-line", url)
+        source = open_source(spec, self.hooks[specs.oneiric_fetchers].answers())
+        try:
+            yield StreamIO(source)
+        finally:
+            source.close()
 
 
 def moves(key: Key, before: Snapshot, old: Settings, after: Snapshot, new: Settings) -> bool:

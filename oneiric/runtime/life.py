@@ -10,7 +10,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from oneiric_hookspecs import Clock, CloseReport, RuntimeClosing, WrongThread, specs
+from oneiric_hookspecs import Clock, CloseReport, Executing, RuntimeClosing, WrongThread, specs
 
 from oneiric.attempts import Attempts
 from oneiric.clock import RuntimeClock
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from oneiric.state import ApplicationStore
     from oneiric.swap import Engine
 
+    from .executors import Executors
     from .following import Following
 
 log = logging.getLogger("oneiric")
@@ -57,6 +58,7 @@ class Life:
         self.attempts = Attempts(clock)
         self._faces: dict[str, tuple[Any, Any]] = {}
         self._store: ApplicationStore | None = None
+        self._executors: Executors | None = None
         registry.on_change(self._changed)
 
     @property
@@ -96,6 +98,25 @@ class Life:
                 lambda: self.on_loop(self.engine("state"), "state"),
             )
         return self._store
+
+    async def executor(self, name: str) -> Executing:
+        """The executor of that name, started when it is first asked for, closed with the runtime.
+
+        Args:
+            name: As it was declared by ``oneiric_executors``.
+        Raises:
+            RunError: There is none, there are two, or it does not start.
+        """
+        self.on_loop(self.engine("executor"), "executor")
+        if self._executors is None:
+            from oneiric.settings.places import state_folder
+
+            from .executors import Executors
+
+            self._executors = Executors(
+                self, lambda: state_folder(self._settings), self.hooks[specs.oneiric_executors].answers
+            )
+        return await self._executors.get(name)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -172,6 +193,8 @@ class Life:
         engine.operations.close("the runtime is closing")
         self.secrets.carry(None)
         stuck = await self._works.stop(min(seconds / 4, self._settings.lifecycle.cancel_grace))
+        # Before the parts that their runs use, after all that might ask them.
+        stuck += await self._close_executors(max(1.0, began + seconds / 2 - self._clock.time()))
         left = max(0.0, began + seconds - self._clock.time())
         report = await engine.shutdown.run(engine.slots.values(), left)
         # Parts and plugins may have kept something in it until here.
@@ -185,13 +208,30 @@ class Life:
         if self._store is None:
             return ()
         closing = asyncio.create_task(self._store.close(), name="close the state store")
-        await asyncio.wait({closing}, timeout=seconds)
-        if not closing.done():
-            await give_up(closing, self._settings.lifecycle.cancel_grace)
-            return ("the state store",)
-        if not closing.cancelled() and (error := closing.exception()) is not None:
-            log.warning("the state store did not close well: %s", error)
-        return ()
+        return await self._see_closed({"the state store": closing}, seconds)
+
+    async def _close_executors(self, seconds: float) -> tuple[str, ...]:
+        """Close the executors that somebody asked for; the names of those that do not close in time."""
+        if self._executors is None:
+            return ()
+        ending = self._executors.end()
+        return await self._see_closed(
+            {f"the executor {name}": task for name, task in ending.items()}, seconds
+        )
+
+    async def _see_closed(self, closing: dict[str, asyncio.Task[None]], seconds: float) -> tuple[str, ...]:
+        """Wait for what closes; what did not in time is given up."""
+        if not closing:
+            return ()
+        await asyncio.wait(closing.values(), timeout=seconds)
+        stuck = []
+        for what, task in closing.items():
+            if not task.done():
+                await give_up(task, self._settings.lifecycle.cancel_grace)
+                stuck.append(what)
+            elif not task.cancelled() and (error := task.exception()) is not None:
+                log.warning("%s did not close well: %s", what, error)
+        return tuple(stuck)
 
     def _let_plugins_go(self) -> None:
         """Close those that were made for this runtime.  The others have nothing to close, and go on explaining."""

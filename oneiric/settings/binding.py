@@ -10,7 +10,7 @@ from oneiric_hookspecs import Candidate, Domain, Key, OneiricError, a_few, check
 
 from .environment import NO_SETTING, PREFIX, Override, Variable, folded, one_of, placed
 from .layers import PROFILE
-from .plain import FREE, Fault, Faults, Parts, found, path_text
+from .plain import FREE, Fault, Faults, Parts, found, is_reference, path_text
 from .sections import FIXED, DomainSection
 from .strict import convert, did_you_mean
 
@@ -256,11 +256,33 @@ def _misfit(path: Parts, table: Mapping[str, Any], candidates: list[Candidate]) 
     refusals: list[list[Fault]] = []
     for candidate in candidates:
         try:
-            structured(candidate, table)
+            structured(candidate, merged(candidate, table))
         except Faults as error:
             refusals.append([fault.under(*path) for fault in error.faults])
     # Versions and sources of one provider may differ; which of them wins is not known yet.
     return refusals[-1] if len(refusals) == len(candidates) else []
+
+
+def merged(candidate: Candidate, table: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """*table* over the one that *candidate* brings; None where there is neither."""
+    if not candidate.settings:
+        return table
+    return candidate.settings if table is None else _over(candidate.settings, table)
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    both = dict(below)
+    for name, value in above.items():
+        old = both.get(name)
+        if (
+            isinstance(value, Mapping)
+            and isinstance(old, Mapping)
+            and not is_reference(value)
+            and not is_reference(old)
+        ):
+            value = _over(old, value)
+        both[name] = value
+    return both
 
 
 def structured(candidate: Candidate, table: Mapping[str, Any] | None) -> Any:

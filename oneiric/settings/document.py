@@ -13,6 +13,7 @@ from .layers import PROFILE
 from .profiles import BUILT_IN
 from .schema import DRAFT, FREE_KEYS, NAMES, Schema, Schemas
 from .sections import FIXED
+from .streams import Stream
 
 _PROVIDER: Schema = {"type": "string", "pattern": NAMES}
 
@@ -72,6 +73,12 @@ def _fixed(
     if name == "secrets":
         source = {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]*:."}
         return _object({}, additional=source, about="[secrets]: where each comes from, by name.")
+    if name == "remote":
+        stream = {
+            "patternProperties": {**FREE_KEYS, NAMES: schemas.of(Stream)},
+            "additionalProperties": False,
+        }
+        return {"type": "object", "description": "[remote.NAME]: streams of candidates.", **stream}
     schema = schemas.of(cls)
     fields = schema["properties"]
     if name == "plugins":

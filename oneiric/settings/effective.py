@@ -89,6 +89,10 @@ def effective(
             yield from walk.fixed(shown, (name,))
             continue
         value = plain(section)
+        if name == "remote":
+            for stream, fields in value.items():
+                yield from walk.fixed(fields, (name, stream))
+            continue
         for field in attrs.fields(cls):
             if (name, field.name) == ("plugins", "settings"):
                 tables = section.settings

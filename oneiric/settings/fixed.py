@@ -7,13 +7,14 @@ from types import MappingProxyType
 from typing import Any
 
 import attrs
-from oneiric_hookspecs import Key
+from oneiric_hookspecs import Key, OneiricError, check_name
 
 from .layers import PROFILE
 from .plain import FREE, Fault, Faults, freeze, mismatch
 from .references import sources_of
 from .sections import FIXED, Lifecycle, LifecycleSection, Limits, Plugins, Resolver
 from .stack_order import stack_order
+from .streams import Stream, undefined_secrets
 from .strict import convert
 
 _ONCE = "it is set once for the whole runtime, in [lifecycle]"
@@ -26,6 +27,7 @@ def sections(tables: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
     for name, cls in FIXED.items():
         made[name], found = _section(name, cls, tables.get(name, {}))
         faults += [fault.under(name) for fault in found]
+    faults += undefined_secrets(made["remote"], made["secrets"])
     for name, table in others(tables).items():
         if not isinstance(table, Mapping):
             faults += [fault.under(name) for fault in mismatch("a table", table).faults]
@@ -55,6 +57,8 @@ def _section(name: str, cls: type, table: Any) -> tuple[Any, list[Fault]]:
     found: list[Fault] = []
     if name == "secrets":
         return sources_of(table, found), found
+    if name == "remote":
+        return _streams(table, found), found
     order: dict[str, int] = {}
     if name == "resolver" and isinstance(table, Mapping) and "stack_order" in table:
         try:
@@ -76,6 +80,25 @@ def _section(name: str, cls: type, table: Any) -> tuple[Any, list[Fault]]:
         table = _without(table, found)
         section = _kept(name, cls, table)
     return _frozen(section, table), found
+
+
+def _streams(table: Any, faults: list[Fault]) -> Mapping[str, Stream]:
+    """``[remote]``: the streams that are well formed."""
+    if not isinstance(table, Mapping):
+        faults += mismatch("a table", table).faults
+        return MappingProxyType({})
+    streams = {}
+    for name, written in table.items():
+        if name.startswith(FREE):
+            continue
+        try:
+            check_name(name, "name of a stream")
+            streams[name] = convert(written, Stream)
+        except OneiricError as error:
+            faults.append(Fault((name,), error.message, error.hint))
+        except Faults as error:
+            faults += [fault.under(name) for fault in error.faults]
+    return MappingProxyType(streams)
 
 
 def _without(table: Any, faults: list[Fault]) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, overload
 import attrs
 from oneiric_hookspecs import Candidate, Domain, Key, Problem, Secret, SettingsError, a_few
 
-from .binding import Catalogue, check, check_keys, misfits, override, section_of, structured
+from .binding import Catalogue, check, check_keys, merged, misfits, override, section_of, structured
 from .environment import NO_SETTING, Variable
 from .hidden import at, digest, hidden, secret_places
 from .layers import PROFILE, Origin, in_order
@@ -18,6 +18,7 @@ from .overrides import Flag, overridden
 from .plain import FREE, Fault, Faults, Parts, canonical, is_reference, path_text, thaw
 from .references import Reading, opaque, reading, referred, undeclared
 from .sections import FIXED, App, DomainSection, Lifecycle, LifecycleSection, Plugins, Resolver, StateSection
+from .streams import Stream
 from .strict import did_you_mean, structure
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ class Settings:
         lifecycle: ``[lifecycle]``.
         secrets: ``[secrets]``: where each comes from, by name.
         state: ``[state]``.
+        remote: ``[remote.NAME]``: streams, by name, in the order in which they are written.
         domains: The sections of domains, by plural; what is not well formed in one is left out until ``bind`` says so.
         profile: The profile in force.
         file: The first file that was read; None where none was.
@@ -73,6 +75,7 @@ class Settings:
     lifecycle: LifecycleSection = attrs.field(factory=LifecycleSection)
     secrets: Mapping[str, str] = attrs.field(default=MappingProxyType({}), eq=canonical, repr=False)
     state: StateSection = attrs.field(factory=StateSection)
+    remote: Mapping[str, Stream] = MappingProxyType({})
     domains: Mapping[str, DomainSection] = MappingProxyType({})
     profile: str = attrs.field(default="default", eq=False)
     file: Path | None = attrs.field(default=None, eq=False)
@@ -237,7 +240,7 @@ class Settings:
         return self._read(candidate, Reading(self.secrets, fetched))
 
     def _read(self, candidate: Candidate, how: Reading) -> Any:
-        table = self.table(candidate.key, candidate.provider)
+        table = merged(candidate, self.table(candidate.key, candidate.provider))
         path = self._path(candidate.key, candidate.provider)
         if len(path) == 3 and candidate.settings_class is None:
             return None  # the table is of its key, and another candidate may take it
@@ -260,6 +263,15 @@ class Settings:
         sources = {name: self.secrets.get(name) for _, name in referred(table)}
         return canonical(hidden(table, places, digest)) + (f" {canonical(sources)}" if sources else "")
 
+    @opaque
+    def check(self, candidate: Candidate) -> None:
+        """Hold the table of *candidate* against its class, without the secrets that it refers to.
+
+        Raises:
+            SettingsError: It does not fit.
+        """
+        self._read(candidate, Reading(self.secrets))
+
     # --- secrets -----------------------------------------------------------------------------------------------
 
     @opaque
@@ -269,7 +281,8 @@ class Settings:
         Raises:
             SettingsError: The table does not fit, as far as can be said without them.
         """
-        if not self.secrets or next(referred(self.table(candidate.key, candidate.provider)), None) is None:
+        table = merged(candidate, self.table(candidate.key, candidate.provider))
+        if not self.secrets or next(referred(table), None) is None:
             return ()
         how = Reading(self.secrets)
         self._read(candidate, how)

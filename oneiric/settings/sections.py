@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,36 +14,10 @@ from oneiric_hookspecs import Key, check_name
 from oneiric_hookspecs.keys import NAME
 
 from .plain import canonical
+from .rules import Rule, at_least, seconds
+from .streams import Stream
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
-class _Rule:
-    """A validator that says its rule in the words of a JSON schema, too."""
-
-    def __init__(self, check: Callable[[Any], object], **keywords: Any) -> None:
-        self._check, self.keywords = check, keywords
-
-    def __call__(self, _: object, __: attrs.Attribute[Any], value: Any) -> None:
-        self._check(value)
-
-
-def _seconds(*, zero: bool = False) -> Any:
-    def check(value: Any) -> None:
-        right = value.__class__ in (int, float) and math.isfinite(value)
-        if not right or value < 0 or (value == 0 and not zero):
-            least = "0 seconds or more" if zero else "a finite number of seconds above 0"
-            raise ValueError(f"expected {least}, found {value!r}")
-
-    return _Rule(check, **{"minimum" if zero else "exclusiveMinimum": 0})
-
-
-def _at_least(least: int) -> Any:
-    def check(value: Any) -> None:
-        if value.__class__ is not int or value < least:
-            raise ValueError(f"expected a whole number, {least} or more, found {value!r}")
-
-    return _Rule(check, minimum=least)
 
 
 def _days(_: object, __: attrs.Attribute[Any], value: float) -> None:
@@ -51,7 +25,7 @@ def _days(_: object, __: attrs.Attribute[Any], value: float) -> None:
         raise ValueError(f"expected a finite number of days above 0, found {value!r}")
 
 
-_is_name = _Rule(lambda value: check_name(value, "name of an application"), pattern=f"^{NAME.pattern}$")
+_is_name = Rule(lambda value: check_name(value, "name of an application"), pattern=f"^{NAME.pattern}$")
 
 
 def _are_groups(_: object, __: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
@@ -127,18 +101,18 @@ class Limits:
         auto_swaps_per_minute: Of one key, those that nobody asked for.
     """
 
-    create_timeout: float = attrs.field(default=30.0, validator=_seconds())
-    startup_timeout: float = attrs.field(default=30.0, validator=_seconds())
-    confirm_timeout: float = attrs.field(default=5.0, validator=_seconds())
-    drain_timeout: float = attrs.field(default=30.0, validator=_seconds())
-    close_timeout: float = attrs.field(default=10.0, validator=_seconds())
-    cancel_grace: float = attrs.field(default=2.0, validator=_seconds())
-    gate_timeout: float = attrs.field(default=10.0, validator=_seconds())
-    busy_timeout: float = attrs.field(default=30.0, validator=_seconds())
-    probation: float = attrs.field(default=0.0, validator=_seconds(zero=True))
-    probe_interval: float = attrs.field(default=10.0, validator=_seconds())
-    max_generations: int = attrs.field(default=4, validator=_at_least(2))
-    auto_swaps_per_minute: int = attrs.field(default=10, validator=_at_least(1))
+    create_timeout: float = attrs.field(default=30.0, validator=seconds())
+    startup_timeout: float = attrs.field(default=30.0, validator=seconds())
+    confirm_timeout: float = attrs.field(default=5.0, validator=seconds())
+    drain_timeout: float = attrs.field(default=30.0, validator=seconds())
+    close_timeout: float = attrs.field(default=10.0, validator=seconds())
+    cancel_grace: float = attrs.field(default=2.0, validator=seconds())
+    gate_timeout: float = attrs.field(default=10.0, validator=seconds())
+    busy_timeout: float = attrs.field(default=30.0, validator=seconds())
+    probation: float = attrs.field(default=0.0, validator=seconds(zero=True))
+    probe_interval: float = attrs.field(default=10.0, validator=seconds())
+    max_generations: int = attrs.field(default=4, validator=at_least(2))
+    auto_swaps_per_minute: int = attrs.field(default=10, validator=at_least(1))
 
 
 @attrs.frozen(kw_only=True)
@@ -172,12 +146,12 @@ class LifecycleSection(Limits):
         keys: Per key, by its text ``adapter:cache``.
     """
 
-    hook_timeout: float = attrs.field(default=5.0, validator=_seconds())
-    shutdown_timeout: float = attrs.field(default=60.0, validator=_seconds())
-    max_activations: int = attrs.field(default=16, validator=_at_least(1))
-    max_probes: int = attrs.field(default=32, validator=_at_least(1))
-    secret_timeout: float = attrs.field(default=10.0, validator=_seconds())
-    secret_ttl: float = attrs.field(default=300.0, validator=_seconds(zero=True))
+    hook_timeout: float = attrs.field(default=5.0, validator=seconds())
+    shutdown_timeout: float = attrs.field(default=60.0, validator=seconds())
+    max_activations: int = attrs.field(default=16, validator=at_least(1))
+    max_probes: int = attrs.field(default=32, validator=at_least(1))
+    secret_timeout: float = attrs.field(default=10.0, validator=seconds())
+    secret_ttl: float = attrs.field(default=300.0, validator=seconds(zero=True))
     keys: Mapping[str, Lifecycle] = _NOTHING
 
     @functools.cached_property
@@ -209,7 +183,7 @@ class StateSection:
 
     url: str = attrs.field(default="sqlite:", validator=_is_store)
     history_days: float = attrs.field(default=90.0, validator=_days)
-    history_records: int = attrs.field(default=10_000, validator=_at_least(1))
+    history_records: int = attrs.field(default=10_000, validator=at_least(1))
 
 
 @attrs.frozen
@@ -233,4 +207,5 @@ FIXED: dict[str, type] = {
     "lifecycle": LifecycleSection,
     "secrets": dict[str, str],  # by name; see ``references.sources_of``
     "state": StateSection,
+    "remote": dict[str, Stream],  # by name
 }

@@ -214,7 +214,7 @@ def test_factory_that_cannot_be_loaded(shop, monkeypatch, case):
         "shop",
         f'Candidate(Key.of("adapter", "cache"), "x", {expression}, priority=-50)',
         GOOD,
-        before="NUMBER = 42\n",
+        before="NUMBER = 42\n\nclass create:\n    def start(self): ...\n    def stop(self): ...\n",
     )
     assert "x" in shop.run("explain", "adapter", "cache", "-p", "shop").out
 

@@ -343,7 +343,7 @@ ARGUMENTS = {
     "plugins on": ["cache.disk"],
 }
 #: Commands whose exit code is about just this, and those that go on until somebody ends them.
-ABOUT_IT, ENDLESS = {"doctor"}, {"event listen", "orchestrate"}
+ABOUT_IT, ENDLESS = {"doctor"}, {"event listen", "orchestrate", "schedules run"}
 
 
 def paths(command, path):

@@ -52,7 +52,10 @@ def mine(context):
 """
 TAP = """\
 class Tap:
-    async def close(self):
+    async def start(self):
+        pass
+
+    async def stop(self):
         print("closed", flush=True)
 
 async def create_tap():

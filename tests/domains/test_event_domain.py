@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from oneiric_hookspecs import Candidate, Envelope, Filter, Key, PluginError, Retry, StateError, Subscription
 
 from oneiric import assemble
-from oneiric.plugins.domains.event.topics import matches
+from oneiric.plugins._topics import matches
 
 
 class Handler:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oneiric_hookspecs import Envelope, PluginError
 
-from oneiric.plugins.domains.event.wire import from_cloudevent, to_cloudevent
+from oneiric.plugins._cloudevents import from_cloudevent, to_cloudevent
 
 NOON = dt.datetime(2026, 2, 28, 12, 0, tzinfo=dt.UTC)
 

@@ -33,6 +33,7 @@ ENV, FILE, VAULT, PLAIN, BARE = (
 )
 
 SHOP = f'''
+import asyncio
 import logging
 import attrs
 import click
@@ -108,6 +109,38 @@ def leak(text):
     raise RuntimeError(f"{CANARY} read from {{text}}")
 
 
+class Till:
+    async def run(self):
+        await asyncio.sleep(1000)
+
+    def status(self):
+        return {{"all": tell(), tell(): [tell()]}}
+
+
+class Leaky(Till):
+    async def run(self):
+        await asyncio.sleep(0.01)
+        raise RuntimeError("x" * 290 + tell())
+
+    def health(self):
+        raise ValueError(tell())
+
+
+class Mute(Till):
+    def status(self):
+        raise RuntimeError("x" * 290 + tell())
+
+
+class Gives:
+    async def run(self, payload, context):
+        return {{"all": tell(), "many": [tell()]}}
+
+
+class Fails:
+    async def run(self, payload, context):
+        raise ValueError(tell())
+
+
 class Kit:
     """A plugin class that keeps nothing to itself."""
 
@@ -129,6 +162,12 @@ class Kit:
         yield Candidate(Key.of("adapter", "quiet"), "quiet", quiet, settings_class=Settings)
         yield Candidate(Key.of("adapter", "picky"), "picky", quiet, settings_class=Picky)
         yield Candidate(Key.of("adapter", "stores"), "broken", broken, settings_class=Settings)
+        for name, service in (("till", Till), ("leaky", Leaky), ("mute", Mute)):
+            yield Candidate(Key.of("service", name), name, service, summary=f"tells {{tell()}}")
+        for name, task in (("gives", Gives), ("fails", Fails)):
+            yield Candidate(Key.of("task", name), name, task, summary=f"tells {{tell()}}")
+            graph = {{"nodes": [{{"id": "a", "task": name}}, {{"id": "b", "task": name, "args": [{{"$result": "a.many"}}], "after": ["a"]}}]}}
+            yield Candidate.ready(Key.of("workflow", name), name, graph, summary=f"tells {{tell()}}")
 
     @hookimpl
     def oneiric_secret_sources(self):
@@ -278,6 +317,8 @@ WORDS = {
         "--hook oneiric_check_eligible",
     ],
     "plan": ["", "other.toml", "broken.toml"],
+    "schedules list": [""],
+    "schedules preview": ["nightly"],
     "plugins": ["", "--hooks", "--slow", "--require nothing", "--require shop:Failing"],
     "plugins info": ["shop:Kit", "shop:Failing", "shop:Declares"],
     "plugins off": ["nothing"],
@@ -291,11 +332,29 @@ WORDS = {
     "config show": ["", "--origin", "adapters.settings", "secrets", "plugins"],
     "doctor": [""],
     "completion": ["bash"],
+    "manifest build": ["broken.toml --out made --stream shop"],
+    "manifest distrust": ["key --stream shop"],
+    "manifest verify": ["broken.toml --keyring shop.py"],
     "event list": [""],
     "event emit": ["shop.told"],
     "event dead list": [""],
     "event dead redeliver": ["1"],
     "event dead drop": ["1"],
+    "service list": [""],
+    "service status": ["", "till --start --for 0", "mute --start --for 0", "--start --for 0.05"],
+    "task list": [""],
+    "task run": ["gives", "fails", "nothing"],
+    "task runs": [""],
+    "task show": ["1"],
+    "task cancel": ["1"],
+    "task resume": ["1"],
+    "workflow list": [""],
+    "workflow plan": ["gives", "gives --dot", "gives --mermaid", "nothing"],
+    "workflow run": ["gives", "fails", "nothing"],
+    "workflow runs": [""],
+    "workflow show": ["1"],
+    "workflow cancel": ["1"],
+    "workflow resume": ["1", "--all"],
     "action list": [""],
     "action info": ["text.shout"],
     "action invoke": ["text.shout", "nothing"],
@@ -308,7 +367,22 @@ LEFT_OUT = {
     "new app": "writes files from templates",
     "new plugin": "writes files from templates",
     "bisect": "runs another command, and shows its exit code",
+    **dict.fromkeys(
+        (
+            "manifest bundle",
+            "manifest diff",
+            "manifest inspect",
+            "manifest keygen",
+            "manifest keyring init",
+            "manifest keyring rotate",
+            "manifest keyring sign",
+            "manifest publish",
+            "manifest sign",
+        ),
+        "reads and writes files of a stream, without settings; tests/cli/test_manifest_words.py looks for their secrets",
+    ),
     "demo": "runs a project of its own",
+    "schedules run": "runs what is due, until it is interrupted",
     "event listen": "shows what other processes have put into the state store, until it is interrupted",
 }
 

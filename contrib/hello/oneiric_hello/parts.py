@@ -73,9 +73,25 @@ class Reception:
     def __init__(self, greeter: Greeter) -> None:
         self._greeter = greeter
         self._guests: set[str] = set()
+        self._open = False
+
+    async def start(self) -> None:
+        """Open the door."""
+        self._open = True
+
+    async def stop(self) -> None:
+        """Close it, and forget who was there."""
+        self._open = False
+        self._guests.clear()
+
+    def status(self) -> dict[str, int]:
+        """How many were there."""
+        return {"guests": len(self._guests)}
 
     async def welcome(self, guest: str) -> str | None:
         """The greeting of a new guest; None for one who was greeted before."""
+        if not self._open:
+            raise RuntimeError("the reception is closed")
         if guest in self._guests:
             return None
         self._guests.add(guest)

@@ -16,7 +16,7 @@ from .names import LONGEST, Names, camel, for_plugin
 EXAMPLES = {
     "adapter": "times = 2",
     "adapter.cache": "max_items = 500",
-    "service": "start = 100",
+    "service": "every = 10",
     "action": "longest = 100",
     "task": "step = 10",
     "event": "keep = 10",

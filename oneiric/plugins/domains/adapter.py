@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from oneiric_hookspecs import Cache, Database, Domain, Messaging, Queue, SecretStore, Storage, hookimpl
+from oneiric_hookspecs import Cache, Database, Domain, Http, Messaging, Queue, SecretStore, Storage, hookimpl
 
 
 @hookimpl
@@ -16,6 +16,7 @@ def oneiric_domains() -> Iterable[Domain]:
         categories={
             "cache": Cache,
             "database": Database,
+            "http": Http,
             "messaging": Messaging,
             "queue": Queue,
             "secrets": SecretStore,

@@ -12,29 +12,15 @@ from urllib.parse import quote
 from oneiric_hookspecs import StateError, StoreFinding
 
 from oneiric.plugins import _sqlite
+from oneiric.plugins._telling import explained
 
 from . import _tables
-from ._telling import explained, of_something_else, too_new
-
-_MAGIC = b"SQLite format 3\0"
-_HEADER = 100
+from ._telling import of_something_else, too_new
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file that is no sound database was a store of ours: as its header says, or where it is all zeros.
-
-    Zeros are what some file systems leave of a page after a power cut, and nothing that anybody would miss.  For broken
-    files only: closing the file lets go of all locks that this process has on it.
-    """
-    try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER)
-    except OSError:
-        return False
-    if len(header) < _HEADER:
-        return False
-    marked = int.from_bytes(header[68:72], "big") == _tables.APPLICATION
-    return (header.startswith(_MAGIC) and marked) or not any(header)
+    """Whether a file that is no sound database was a store of ours."""
+    return _sqlite.was_ours(path, _tables.APPLICATION)
 
 
 def findings(path: Path, known: int) -> Iterator[StoreFinding]:

@@ -44,10 +44,11 @@ from oneiric.plugins._state import (
     encode,
     log,
 )
+from oneiric.plugins._telling import explained
 
 from . import _tables
 from ._looking import findings, is_ours
-from ._telling import explained, of_something_else, too_new
+from ._telling import of_something_else, too_new
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
-"""What every storage, queue and database promises, as tests for whoever writes one; any test runner finds them.
+"""What every storage, queue, database and client of HTTP promises, as tests for whoever writes one.
 
-::
+Any test runner finds them::
 
     class TestMyQueue(QueueConformance):
         async def open(self, place, **settings):
@@ -13,5 +13,6 @@ but ``self``, runs a loop of its own, and closes what it has opened.
 from .databases import DatabaseConformance
 from .queues import QueueConformance
 from .storages import StorageConformance
+from .webs import HttpConformance
 
-__all__ = ["DatabaseConformance", "QueueConformance", "StorageConformance"]
+__all__ = ["DatabaseConformance", "HttpConformance", "QueueConformance", "StorageConformance"]

@@ -128,12 +128,16 @@ class Greeter:
         self.cache, self.word, self.ledger, self.built_from = cache, word, ledger, cache.provider
         ledger.made += 1
 
+    async def start(self):
+        self.open = True
+
+    async def stop(self):
+        self.open = False
+        self.ledger.closed += 1
+
     async def greet(self, name):
         await self.cache.set(f"greeted-{name}", b"1")
         return f"{self.word}, {name}"
-
-    async def aclose(self):
-        self.ledger.closed += 1
 
 
 async def unreachable():

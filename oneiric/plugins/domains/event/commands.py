@@ -11,11 +11,11 @@ import click
 from oneiric_hookspecs import CommandContext, Host, PluginError
 
 from oneiric.plugins._plain import plain
+from oneiric.plugins._topics import matches
 from oneiric.plugins.domains._words import payload, takes_input, with_host
 
 from .delivering import Events
 from .keeping import LOG
-from .topics import matches
 
 #: Seconds between two looks at the log.
 _LOOK = 0.5

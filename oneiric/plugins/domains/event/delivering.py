@@ -21,10 +21,10 @@ from oneiric_hookspecs import (
 )
 
 from oneiric.plugins._filters import all_of
+from oneiric.plugins._lanes import Lane
 
 from .keeping import DeadLetter, Keeping
-from .lanes import Lane
-from .topics import Index, Subscriber, told
+from .topics import Index, Subscriber
 
 log = logging.getLogger("oneiric.events")
 
@@ -115,14 +115,18 @@ class Events:
         """As ``emit``, with an envelope as it is."""
         if self._record:
             await self._keeping.record(envelope)
-        chosen = told(self.index.of_topic(envelope.topic), envelope.payload)
+        chosen = self.index.told(envelope.topic, envelope.payload)
         if not chosen:
             return []
-        kept: dict[str, str] = {}
+        whom: list[tuple[Subscriber, Envelope, str | None]] = []
         for each in chosen:
-            if each.subscription.outbox:
-                kept[each.name] = await self._keeping.put(each.name, envelope)
-        return await self._tell([(each, envelope, kept.get(each.name)) for each in chosen])
+            kept = await self._keeping.put(each.name, envelope) if each.subscription.outbox else None
+            whom.append((each, envelope, kept))
+        return await self._tell(whom)
+
+    def whom(self, topic: str, payload: Any = None) -> tuple[str, ...]:
+        """The handlers that ``emit`` would tell, the highest priority first."""
+        return tuple(each.name for each in self.index.told(topic, payload))
 
     @property
     def index(self) -> Index:
@@ -148,19 +152,20 @@ class Events:
 
     async def _tell(self, whom: list[tuple[Subscriber, Envelope, str | None]]) -> list[Delivery]:
         loop = asyncio.get_running_loop()
-        self._under_way.update(kept for _, _, kept in whom if kept is not None)
-        deadlines = {
-            seconds: _Deadline(seconds) for seconds in {who.subscription.timeout for who, _, _ in whom}
-        }
-        tasks = [
-            loop.create_task(
-                self._quick(who, envelope, deadlines[who.subscription.timeout])
+        deadlines: dict[float | None, _Deadline] = {}
+        tasks: list[asyncio.Task[Delivery]] = []
+        for who, envelope, kept in whom:
+            subscription = who.subscription
+            deadline = deadlines.get(subscription.timeout)
+            if deadline is None:
+                deadline = deadlines[subscription.timeout] = _Deadline(subscription.timeout)
+            if kept is None and subscription.retry is None:
                 # Nearly all of them: told at once, and once.
-                if kept is None and who.subscription.retry is None
-                else self._deliver(who, envelope, kept)
-            )
-            for who, envelope, kept in whom
-        ]
+                tasks.append(loop.create_task(self._quick(who, envelope, deadline)))
+                continue
+            if kept is not None:
+                self._under_way.add(kept)
+            tasks.append(loop.create_task(self._deliver(who, envelope, kept)))
         # One timer does for all that begin together.
         timers = [
             loop.call_later(each.seconds, each.expire, tasks, whom)
@@ -168,7 +173,10 @@ class Events:
             if each.seconds is not None
         ]
         try:
-            await asyncio.wait(tasks)
+            # Most are through when each has had its turn; to wait for them one by one would cost as much again.
+            await asyncio.sleep(0)
+            if going := [task for task in tasks if not task.done()]:
+                await asyncio.wait(going)
         except asyncio.CancelledError:
             for task in tasks:
                 if not task.done():

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import attrs
 from oneiric_hookspecs import Conflict, Envelope, Host, PluginError, StateError, Stored
 
+from oneiric.plugins._cloudevents import from_cloudevent, to_cloudevent
 from oneiric.plugins._plain import plain
-
-from .wire import from_cloudevent, to_cloudevent
 
 _OUTBOX, _DEAD, LOG = "outbox/", "dead-letters/", "events"
 

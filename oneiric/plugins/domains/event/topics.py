@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 from oneiric_hookspecs import Subscription
+
+from oneiric.plugins._topics import matches
 
 #: How many topics are remembered with their handlers; then all are forgotten.
 _REMEMBERED = 10_000
@@ -33,6 +35,9 @@ class Index:
     def __init__(self, subscribers: Iterable[Subscriber]) -> None:
         self.subscribers = sorted(subscribers, key=lambda each: (-each.subscription.priority, each.name))
         self._remembered: dict[str, tuple[Subscriber, ...]] = {}
+        self._choosy = any(
+            each.wants is not None or each.subscription.fanout == "exclusive" for each in self.subscribers
+        )
 
     def of_topic(self, topic: str) -> tuple[Subscriber, ...]:
         """Those whose patterns match *topic*."""
@@ -45,6 +50,11 @@ class Index:
                 self._remembered.clear()
             self._remembered[topic] = found
         return found
+
+    def told(self, topic: str, payload: Any) -> Sequence[Subscriber]:
+        """Those of them who are told of *payload*."""
+        found = self.of_topic(topic)
+        return told(found, payload) if self._choosy else found
 
     def by_name(self) -> Mapping[str, Subscriber]:
         """All of them."""
@@ -64,32 +74,3 @@ def told(subscribers: Iterable[Subscriber], payload: Any) -> list[Subscriber]:
             taken = True
         chosen.append(each)
     return chosen
-
-
-def matches(pattern: str, topic: str) -> bool:
-    """Whether *pattern* describes *topic*: ``*`` stands for one segment, ``**`` for any number, none too."""
-    if "*" not in pattern:
-        return pattern == topic
-    wanted = pattern.split(".")
-    # Where in the pattern one can be; so the time grows with the product of the lengths, and not faster.
-    places = _without_deep(wanted, {0})
-    for segment in topic.split("."):
-        places = _without_deep(
-            wanted,
-            {
-                place if wanted[place] == "**" else place + 1
-                for place in places
-                if place < len(wanted) and wanted[place] in ("*", "**", segment)
-            },
-        )
-    return len(wanted) in places
-
-
-def _without_deep(wanted: list[str], places: set[int]) -> set[int]:
-    """*places*, and those behind each ``**`` that stands for nothing."""
-    more = set(places)
-    for place in sorted(places):
-        while place < len(wanted) and wanted[place] == "**":
-            place += 1
-            more.add(place)
-    return more

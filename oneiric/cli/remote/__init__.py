@@ -1,0 +1,1 @@
+"""``oneiric remote-sync`` and ``oneiric remote-status``."""

@@ -1,0 +1,40 @@
+"""What is registered of a stream in this process."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import attrs
+from oneiric_hookspecs import FileRef, Manifest, Release
+
+from .changes import Inventory
+from .decoding import Decoded
+
+
+@attrs.frozen(eq=False)
+class Force:
+    """What is in force.
+
+    Args:
+        release: The release; None for none.
+        decoded: Its body, read; None for none.
+        registered: The entries that are registered; those that are not for this process are not among them.
+        etag: What the source knew its head by.
+        artifacts: The files that what is registered is made from.
+    """
+
+    release: Release | None = None
+    decoded: Decoded | None = attrs.field(default=None, repr=False)
+    registered: Inventory = attrs.field(factory=Inventory, repr=False)
+    etag: str | None = None
+    artifacts: tuple[FileRef, ...] = ()
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest in force."""
+        return None if self.decoded is None else self.decoded.manifest
+
+    @property
+    def domains(self) -> dict[str, int]:
+        """How many entries are registered, by domain."""
+        return dict(sorted(Counter(identity[0] for identity in self.registered).items()))
