@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from oneiric_hookspecs import FileRef, RemoteError
 
-from .disk import UNFINISHED, Disk, trouble
+from .disk import RECENT, UNFINISHED, Disk, trouble
 from .transport import StreamIO
 
 if TYPE_CHECKING:
@@ -127,14 +127,14 @@ class Artifacts:
         except OSError as error:
             raise trouble(error, self.folder) from error
 
-    def sweep(self, needed: Iterable[str]) -> None:
-        """Take away all but *needed*; what cannot be, stays."""
+    def sweep(self, needed: Iterable[str], *, older: float = RECENT) -> None:
+        """Take away all but *needed*, and what is younger than *older* seconds; what cannot be, stays."""
         keep = set(needed)
         try:
             for name in self.disk.names(self.folder):
                 ours = _SHA256.fullmatch(name) or name.endswith(BAD) or name.startswith(UNFINISHED)
                 if ours and name not in keep:
-                    self.disk.remove(self.folder / name)
+                    self.disk.remove_old(self.folder / name, older)
         except OSError:
             pass  # a cache that is too full is no reason to refuse what has been accepted
 

@@ -10,6 +10,7 @@ import errno
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar, cast
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 #: How the names of files begin that are being written.
 UNFINISHED = ".new-"
+#: Seconds for which nobody takes away what nobody refers to: somebody may be about to.
+RECENT = 3600.0
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without waiting for whoever would write into a pipe.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -46,7 +49,7 @@ class Disk:
         """Do one step.  A test may fail, or die, before it and after it.
 
         Args:
-            step: Which kind: ``open write fsync replace fsync-folder remove mkdir read list``.
+            step: Which kind: ``open write fsync replace fsync-folder touch remove mkdir read list``.
             call: What does it.
             args: What it is called with.
             kwargs: The same.
@@ -128,6 +131,14 @@ class Disk:
         """Take *path* away, if it is there."""
         try:
             self.do("remove", os.unlink, path)
+        except FileNotFoundError:
+            pass
+
+    def remove_old(self, path: Path, age: float) -> None:
+        """Take *path* away, if it was not written within the last *age* seconds."""
+        try:
+            if time.time() - path.lstat().st_mtime >= age:
+                self.remove(path)
         except FileNotFoundError:
             pass
 

@@ -116,7 +116,7 @@ class _Maker:
             try:
                 checked(self._source, (given,), self._domains)  # E5
             except PluginError as error:
-                raise _No("malformed", _without(error.message, self._source)) from None
+                raise _No("malformed", _without(error.message, self._source, candidate)) from None
             self._fits.add(what)
         return candidate
 
@@ -143,7 +143,8 @@ class _Maker:
                 else Artifact(artifact.sha256, artifact.size, artifact.media_type, self._opener(artifact)),
             )
         except PluginError as error:
-            raise _No("malformed", error.message) from None
+            what = f"candidate {entry.domain}:{entry.key} {entry.provider!r}: "
+            raise _No("malformed", error.message.removeprefix(what)) from None
 
     def _declared(self, entry: Entry, domain: Domain, loaded: Loaded) -> Candidate:
         """A value that the domain itself makes a candidate of; what the entry says goes above it."""
@@ -300,7 +301,12 @@ def _problem(error: SettingsError) -> str:
     return f"{at}{first.path}: {first.message}{hint}{more}"
 
 
-def _without(message: str, source: Source) -> str:
-    return message.removeprefix(f"stream {source.name}: its candidate number 1: ").removeprefix(
-        f"stream {source.name}: "
-    )
+def _without(message: str, source: Source, candidate: Candidate) -> str:
+    """*message* without who it is about: whoever tells it says so by the line."""
+    for start in (
+        f"stream {source.name}: ",
+        "its candidate number 1: ",
+        f"candidate {candidate.key} {candidate.provider!r}: ",
+    ):
+        message = message.removeprefix(start)
+    return message

@@ -22,7 +22,7 @@ from pathlib import Path
 import attrs
 from oneiric_hookspecs import Malformed, RemoteError
 
-from .disk import UNFINISHED, Disk, trouble
+from .disk import RECENT, UNFINISHED, Disk, trouble
 from .kept import Kept, of_json, to_json
 
 #: Seconds to wait for another process that commits.
@@ -82,7 +82,7 @@ class StreamFiles:
     def fingerprint(self) -> tuple[int, int, int] | None:
         """Another one whenever state.json was written; None where there is none."""
         try:
-            found = os.stat(self.folder / "state.json", follow_symlinks=False)
+            found = (self.folder / "state.json").stat(follow_symlinks=False)
         except OSError:
             return None
         return found.st_ino, found.st_size, found.st_mtime_ns
@@ -137,6 +137,8 @@ class StreamFiles:
             self.disk.private(blobs)
             if self.blob(name) is None:  # damaged ones are written anew
                 self.disk.write(blobs / name, data)
+            else:
+                self.disk.do("touch", os.utime, blobs / name)  # it is recent again to whoever sweeps
         return name
 
     def blob(self, name: str) -> bytes | None:
@@ -149,11 +151,12 @@ class StreamFiles:
             return None
         return data if data is not None and hashlib.sha256(data).hexdigest() == name else None
 
-    def sweep(self, but: Iterable[str] = ()) -> None:
+    def sweep(self, but: Iterable[str] = (), *, older: float = RECENT) -> None:
         """Take away blobs that nobody refers to, and what was left of writing; what cannot be, stays.
 
         Args:
             but: Blobs that are about to be referred to.
+            older: Seconds; what is younger stays, as another process may be about to refer to it.
         """
         with contextlib.suppress(RemoteError, OSError), self.locked():
             kept = self.load()
@@ -163,11 +166,11 @@ class StreamFiles:
             blobs = self.folder / "blobs"
             for name in self.disk.names(blobs):
                 if name not in needed:
-                    self.disk.remove(blobs / name)
+                    self.disk.remove_old(blobs / name, older)
             for folder in (self.folder, self.folder / "floors", self.folder / "keep"):
                 for name in self.disk.names(folder):
                     if name.startswith(UNFINISHED):
-                        self.disk.remove(folder / name)
+                        self.disk.remove_old(folder / name, older)
 
     # --- artifacts ------------------------------------------------------------------------------------------------
 

@@ -50,12 +50,26 @@ def load(name: str, domain: Domain, view: StreamView) -> Loaded:
         Unloadable: It may not be, or cannot be.
     """
     found = _entry_point(name.removeprefix("ep:")) if name.startswith("ep:") else _named(name, view)
-    answer = None if domain.declared_by is None else domain.declared_by.answer
+    hook = domain.declared_by
+    answer = None if hook is None else hook.answer
+    if hook is not None and isinstance(found, types.FunctionType) and found.__name__ == hook.name:
+        found = _only(found, name)
     if isinstance(answer, type) and isinstance(found, answer) and domain.to_candidate is not None:
         return Loaded(found, declared=True)
     if not callable(found):
         raise Unloadable(f"{name} is a {type(found).__name__}, which cannot be called")
     return Loaded(found, settings_class(found, name))
+
+
+def _only(declare: Any, name: str) -> Any:
+    """What a plugin's own function declares, where that is one thing."""
+    try:
+        declared = list(declare())
+    except Exception as error:
+        raise Unloadable(f"{name} failed: {type(error).__name__}: {_line(error)}") from error
+    if len(declared) != 1:
+        raise Unloadable(f"{name} declares {len(declared)} things, and one is wanted")
+    return declared[0]
 
 
 def _entry_point(name: str) -> Any:

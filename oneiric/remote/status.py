@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 from oneiric_hookspecs import SyncReport
 
+from .disk import Disk
 from .pacing import Circuit
 
 #: ``empty``: nothing was accepted yet.  ``active``: a release is in force.  ``stale``: it has expired.
@@ -113,3 +117,23 @@ def shown_url(url: str) -> str:
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, place, parts.path, "", ""))
+
+
+def write_status_file(folder: Path, statuses: Iterable[StreamStatus], now: float) -> None:
+    """Write ``remote_status.json``, in the place of the one before.
+
+    Args:
+        folder: The state directory of the application.
+        statuses: Of its streams.
+        now: Seconds since 1970; who reads the file knows by this and the process's id how old it is.
+    Raises:
+        OSError: It cannot be written; the one before is still there.
+    """
+    told = {
+        "schema": "oneiric/remote-status-file/1",
+        "pid": os.getpid(),
+        "written": now,
+        "streams": [status_json(each) for each in statuses],
+    }
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    Disk().write(folder / "remote_status.json", json.dumps(told, indent=1).encode() + b"\n")

@@ -21,6 +21,7 @@ from oneiric_hookspecs import (
     RemoteError,
     Secret,
     SettingsError,
+    SourceSpec,
     StreamView,
     SyncReport,
     Verifier,
@@ -41,7 +42,7 @@ from .kept import Kept
 from .pacing import Pace
 from .status import Condition, StreamStatus, shown_url
 from .sync import Sync
-from .transport import choose_fetcher
+from .transport import Source, choose_fetcher, open_source
 
 log = logging.getLogger("oneiric.remote")
 
@@ -57,6 +58,8 @@ class Stream:
         wall: Gives seconds since 1970; it may jump.
         draw: Gives numbers from 0 to 1, for the jitter.
         monotonic: Gives seconds that only grow, for deadlines.
+        masked: Gives a text without the secrets that are known: what plugins say of a failure may hold one, and is
+            written down.
     """
 
     def __init__(
@@ -69,16 +72,19 @@ class Stream:
         wall: Callable[[], float],
         draw: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
+        masked: Callable[[str], str] = str,
     ) -> None:
         self.name, self.hooks, self.registry = name, hooks, registry
         self._settings = settings
         self.wall, self.draw, self.monotonic = wall, draw, monotonic
+        self.masked = masked
         self.files = StreamFiles(state_folder(settings()) / "remote" / name)
         #: What is registered of it.
         self.force = Force()
         self._fingerprint = self.files.fingerprint()
         self.kept = self._loaded()
         self._lock = threading.Lock()
+        self._source: tuple[SourceSpec, Source] | None = None
         self._last: SyncReport | None = None
         self._last_ok: float | None = None
         self._outcomes: Counter[str] = Counter()
@@ -134,6 +140,25 @@ class Stream:
             self.hooks[specs.oneiric_verifiers].answers(),
             self.where("verifier"),
         )
+
+    def source(self, spec: SourceSpec) -> Source:
+        """The source that *spec* describes: the one of the sync before, with its connections, if it is the same.
+
+        Raises:
+            SettingsError: There is no fetcher for its address.
+            FetchError: The fetcher cannot open it.
+        """
+        if self._source is None or self._source[0] != spec:
+            self.close()
+            declared = self.hooks[specs.oneiric_fetchers].answers()
+            self._source = spec, open_source(spec, declared, self.where("url"))
+        return self._source[1]
+
+    def close(self) -> None:
+        """Let go of the source; the next sync opens it anew."""
+        before, self._source = self._source, None
+        if before is not None:
+            before[1].close()
 
     def where(self, field: str) -> str | None:
         """``file:line`` of one of its settings."""
@@ -264,7 +289,7 @@ class Stream:
             "unreachable" if isinstance(error, FetchError) or code == "io" else "rejected",
             code=code,
             line=getattr(error, "line", None),
-            detail=said + (f"; {hint}" if hint else ""),
+            detail=self.masked(said + (f"; {hint}" if hint else "")),
             retry_after=getattr(error, "retry_after", None),
         )
         return self.in_force(report) if sync is None else sync.told(report)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import random
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol
 
-from oneiric_hookspecs import Problem, SettingsError, SyncReport, a_few, nearest
+from oneiric_hookspecs import OneiricError, Problem, SettingsError, SyncReport, a_few, nearest
 
 from oneiric.hooks import HookManager
 from oneiric.registry import Registry
 from oneiric.secrets import Secrets
 from oneiric.settings import Settings
+from oneiric.settings.places import state_folder
 
-from .status import StreamStatus
+from .status import StreamStatus, write_status_file
 from .stream import Stream
 
 log = logging.getLogger("oneiric.remote")
+
+#: Seconds between two writings of a file in which nothing but times has changed.
+SELDOM = 5.0
 
 
 class Carrier(Protocol):
@@ -63,6 +70,8 @@ class Remote:
         self._streams: dict[str, Stream] = {}
         self._loops: dict[str, Any] = {}
         self._wake: dict[str, asyncio.Event] = {}
+        self._telling, self._told_at = threading.Lock(), -math.inf
+        self._told: list[Any] = []
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,16 +112,28 @@ class Remote:
         names = self.names if name is None else (self._known(name),)
         return await asyncio.gather(*(self._sync(each, dry_run=dry_run) for each in names))
 
-    def start(self, name: str | None = None, *, interval: float | None = None) -> None:
+    def start(
+        self,
+        name: str | None = None,
+        *,
+        interval: float | None = None,
+        told: Callable[[SyncReport], object] = lambda _: None,
+        at_once: bool = False,
+    ) -> None:
         """Sync one stream, or all, again and again from now on, until the runtime closes; those that are are left so.
+
+        What came of it is written into ``remote_status.json`` in the state directory, for who does not ask the process.
 
         Args:
             name: Which; None for all.
             interval: Seconds between two syncs that go well; None for that of the settings.
+            told: Called with each report, on the loop; must not raise.
+            at_once: Whether the first one does not wait until it is due, as after failures of the process before.
         """
         for each in self.names if name is None else (self._known(name),):
             if each not in self._loops:
-                self._loops[each] = self._carrier.spawn(self._loop(each, interval), name=f"remote: {each}")
+                loop = self._loop(each, interval, told, at_once=at_once)
+                self._loops[each] = self._carrier.spawn(loop, name=f"remote: {each}")
 
     def stop(self, name: str | None = None) -> None:
         """End what ``start`` began; a sync that goes on ends by itself, and nobody waits for it."""
@@ -120,6 +141,12 @@ class Remote:
             loop = self._loops.pop(each, None)
             if loop is not None:
                 loop.cancel()
+
+    def close(self) -> None:
+        """End what goes on, and let go of the sources: as the runtime closes, when nothing syncs any more."""
+        self.stop()
+        for stream in self._streams.values():
+            stream.close()
 
     def wake(self, name: str | None = None) -> None:
         """Let the next sync of ``start`` begin at once: a hint, from the runtime's loop."""
@@ -132,17 +159,12 @@ class Remote:
     ) -> AsyncIterator[SyncReport]:
         """The reports of syncs that go on until nobody asks for more."""
         reports: asyncio.Queue[SyncReport] = asyncio.Queue()
-        names = self.names if name is None else (self._known(name),)
-        loops = [
-            self._carrier.spawn(self._loop(each, interval, reports.put_nowait, at_once=True), name=f"remote: {each}")
-            for each in names
-        ]
+        self.start(name, interval=interval, told=reports.put_nowait, at_once=True)
         try:
-            while loops:
+            while self._loops:
                 yield await reports.get()
         finally:
-            for loop in loops:
-                loop.cancel()
+            self.stop(name)
 
     def status(self) -> list[StreamStatus]:
         """What is known of each stream, in the order of the settings."""
@@ -163,7 +185,13 @@ class Remote:
         stream = self._streams.get(name)
         if stream is None:
             stream = self._streams[name] = Stream(
-                name, self._settings, self._hooks, self._registry, wall=self._wall, draw=self._draw
+                name,
+                self._settings,
+                self._hooks,
+                self._registry,
+                wall=self._wall,
+                draw=self._draw,
+                masked=self._carrier.secrets.masked,
             )
         return stream
 
@@ -176,12 +204,7 @@ class Remote:
         return report
 
     async def _loop(
-        self,
-        name: str,
-        interval: float | None,
-        told: Callable[[SyncReport], object] = lambda _: None,
-        *,
-        at_once: bool = False,
+        self, name: str, interval: float | None, told: Callable[[SyncReport], object], *, at_once: bool
     ) -> None:
         """Sync when it is time; it ends only when it is cancelled."""
         wake = self._wake[name] = asyncio.Event()
@@ -191,15 +214,29 @@ class Remote:
             wait = 0.0 if at_once else stream.wait(interval)
             at_once = False
             if wait > 0:
-                try:
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await wake.wait()
-                except TimeoutError:
-                    pass
             try:
-                told(await self._sync(name))
+                report = await self._sync(name)
             except Exception as error:
                 # Not one of the sync's own, which end in its report: a secret that cannot be had, a thread that is
                 # not to be had.  It counts as a failure, or it would be tried again at once.
-                told(stream.failed(error))
                 log.warning("stream %s: not synced: %s", name, error)
+                report = stream.failed(error)
+            told(report)
+            with contextlib.suppress(OneiricError):
+                await self._carrier.in_thread(self._tell_file, name="remote_status.json")
+
+    def _tell_file(self) -> None:
+        """Write ``remote_status.json``, unless that was done just now; that it cannot be is told, and ends nothing."""
+        now = time.monotonic()
+        outcomes = [(each.stream, each.last and each.last.outcome) for each in self.status()]
+        with self._telling:
+            if now - self._told_at < SELDOM and outcomes == self._told:
+                return
+            self._told_at, self._told = now, outcomes
+            try:
+                write_status_file(state_folder(self._settings()), self.status(), self._wall())
+            except OSError as error:
+                log.warning("remote_status.json: %s", error)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import attrs
 from oneiric_hookspecs import (
     EntryIdentity,
+    FetchError,
     FileRef,
     Malformed,
     OneiricError,
@@ -35,7 +36,6 @@ from oneiric_hookspecs import (
     SyncReport,
     Verifier,
     VerifyError,
-    specs,
 )
 
 from .applying import apply, take_back
@@ -47,7 +47,7 @@ from .keeping import Aside
 from .kept import Accepted, Kept, Verdict
 from .planning import plan
 from .rules import check_release, check_times
-from .transport import ReplayIO, StreamIO, open_source
+from .transport import ReplayIO, StreamIO
 
 if TYPE_CHECKING:
     from .stream import Stream
@@ -55,7 +55,9 @@ if TYPE_CHECKING:
 #: Seconds after which newer keys are looked for though nothing changed.
 PROBE = 86_400.0
 #: Refusals for reasons that may be gone at the next sync, without another release or policy.
-PASSING = frozenset({"conflict", "io", "plugin-error", "artifact", "distributions", "factory", "unreachable", "deadline"})
+PASSING: frozenset[str] = frozenset(
+    ("artifact", "conflict", "deadline", "digest", "distributions", "factory", "io", "plugin-error", "size")
+)
 
 
 class Sync:
@@ -96,11 +98,8 @@ class Sync:
             }
             self._io = ReplayIO(files)
             return self._taken(self._pulled(kept, now, None, None), kept, now, wall)
-        source = open_source(
-            self._spec(), stream.hooks[specs.oneiric_fetchers].answers(), stream.where("url")
-        )
+        self._io = StreamIO(stream.source(self._spec()), clock=stream.monotonic)
         try:
-            self._io = StreamIO(source, clock=stream.monotonic)
             refused = self._standing(kept)
             if refused is not None:
                 pulled = self._pulled(kept, now, refused.release, refused.etag)
@@ -112,8 +111,9 @@ class Sync:
                 if pulled.unchanged:
                     return self._unchanged(pulled, kept, now, wall)
             return self._taken(pulled, kept, now, wall)
-        finally:
-            source.close()
+        except FetchError:
+            stream.close()  # the next sync begins with a connection of its own
+            raise
 
     def told(self, report: SyncReport) -> SyncReport:
         """*report* with what this sync knows beyond it."""
@@ -249,7 +249,7 @@ class Sync:
             pulled.release,
             error.code,
             getattr(error, "line", None),
-            error.message,
+            self._stream.masked(error.message),
             self._stream.policy(),
             pulled.etag,
         )

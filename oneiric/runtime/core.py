@@ -162,7 +162,9 @@ class Runtime(Declared):
         """The streams of ``[remote]``: synced when somebody asks, or again and again from ``remote.start()`` on."""
         from oneiric.remote import Remote
 
-        return Remote(lambda: self._settings, self.hooks, self.registry, self)
+        remote = Remote(lambda: self._settings, self.hooks, self.registry, self)
+        self._last_things.append(remote.close)
+        return remote
 
     async def in_thread(self, call: Callable[[], T], *, name: str) -> T:
         """Call *call* in a thread of the runtime, and wait for what it gives, or raises.

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from asyncio import _get_running_loop as _running_loop  # in asyncio.__all__; gives None where no loop runs
+from collections.abc import Callable
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -59,6 +60,7 @@ class Life:
         self._faces: dict[str, tuple[Any, Any]] = {}
         self._store: ApplicationStore | None = None
         self._executors: Executors | None = None
+        self._last_things: list[Callable[[], object]] = []
         registry.on_change(self._changed)
 
     @property
@@ -235,6 +237,8 @@ class Life:
 
     def _let_plugins_go(self) -> None:
         """Close those that were made for this runtime.  The others have nothing to close, and go on explaining."""
+        for close in self._last_things:
+            close()
         for record in reversed(self.hooks.plugins):
             if inspect.isclass(record.given):
                 self.hooks.unregister(record)

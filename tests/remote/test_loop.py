@@ -1,6 +1,8 @@
 """Syncs that go on: ``runtime.remote.start()`` and ``watch()``, in virtual time, from a source of real files."""
 
 import asyncio
+import json
+import os
 
 import pytest
 from oneiric_hookspecs import Fetched, Fetcher, FetchError, hookimpl
@@ -262,3 +264,46 @@ def test_a_sync_that_takes_longer_than_its_budget_is_told(project, flaky, clock,
     status = run(main)
     assert (status.budget_ms, status.over_budget) == (1, 1)
     assert "its latency_budget is 1" in caplog.text
+
+
+def test_what_came_of_it_is_in_a_file(project, flaky, clock, run):
+    """For who does not ask the process: written whole, with the process and the time."""
+    project.publisher.publish(A)
+
+    async def main():
+        async with started(project, clock, flaky) as runtime:
+            runtime.remote.start()
+            await asyncio.sleep(10)
+            first = json.loads((project.folder / "state/remote_status.json").read_text())
+            flaky.fails = FetchError("it is on fire", code="http-status")
+            await asyncio.sleep(400)
+            return first, json.loads((project.folder / "state/remote_status.json").read_text())
+
+    first, last = run(main)
+    assert (first["schema"], first["pid"]) == ("oneiric/remote-status-file/1", os.getpid())
+    streams = first["streams"] + last["streams"]
+    assert [(each["version"], each["last"]["outcome"], each["running"]) for each in streams] == [
+        (1, "applied", True),
+        (1, "unreachable", True),
+    ]
+    assert last["written"] > first["written"]
+
+
+def test_watching_ends_what_it_began(project, flaky, clock, run):
+    """Each report as it comes; whoever stops asking stops the syncs."""
+    project.publisher.publish(A)
+
+    async def main():
+        async with started(project, clock, flaky) as runtime:
+            outcomes = []
+            watching = runtime.remote.watch(interval=2)
+            async for report in watching:
+                outcomes.append(report.outcome)
+                if len(outcomes) == 3:
+                    break
+            await watching.aclose()
+            await asyncio.sleep(100)
+            return outcomes
+
+    assert run(main) == ["applied", "unchanged", "unchanged"]
+    assert len(flaky.asked) == 3

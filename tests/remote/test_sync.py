@@ -1,5 +1,7 @@
 """One sync, from a stream of somebody else's making to what is registered: the rules of ``oneiric.remote.sync``."""
 
+import asyncio
+
 import attrs
 import pytest
 from oneiric_hookspecs import EntryObjection, Verifier, VerifyError, hookimpl
@@ -22,8 +24,6 @@ def test_what_is_published_is_registered_and_used(project, run):
             [report] = await runtime.remote.sync()
             async with runtime.use("adapter", "thing") as thing:
                 return report, runtime.explain("adapter", "thing").winner.provider, thing.settings.size
-
-    import asyncio
 
     report, provider, size = asyncio.run(main())
     assert outcome(report) == ("applied", None, 1)
@@ -527,3 +527,26 @@ def test_two_streams_are_strangers(project):
     assert report.removed == (("adapter", "thing", "a", ""),)
     assert runtime.resolve("adapter", "thing").provider == "beta"
     assert attrs.asdict(stream.status(), recurse=False)["version"] == 1
+
+
+def test_what_plugins_say_is_written_down_without_secrets(project, monkeypatch):
+    """A check that objects with a secret in its words: it is in no report, and in no file."""
+    monkeypatch.setenv("TOKEN", "hunter2-and-more")
+
+    class Leaks:
+        @hookimpl
+        def oneiric_check_manifest(self):
+            yield EntryObjection("not with hunter2-and-more")
+
+    project.settings('auth = "token"', head='[secrets]\ntoken = "env:TOKEN"')
+    project.publisher.publish(A)
+
+    async def main():
+        async with project.runtime(plugins=[Leaks()]) as runtime:
+            [report] = await runtime.remote.sync()
+            return report
+
+    report = asyncio.run(main())
+    assert (report.code, report.detail) == ("policy", "not with ***")
+    for path in (project.folder / "state").rglob("*"):
+        assert path.is_dir() or b"hunter2" not in path.read_bytes()

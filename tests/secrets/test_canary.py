@@ -38,7 +38,8 @@ import logging
 import attrs
 import click
 from oneiric_hookspecs import (
-    Action, Candidate, Health, Key, Objection, PluginContext, Secret, SecretSource, hookimpl, NoCandidate, PluginError,
+    Action, Candidate, Fetcher, FetchError, Health, Key, NoCandidate, Objection, PluginContext, PluginError, Secret,
+    SecretSource, Verifier, VerifyError, hookimpl,
 )
 
 log = logging.getLogger("oneiric.shop")
@@ -174,6 +175,30 @@ class Kit:
         yield SecretSource("leaky", leak, f"leaks {{tell()}}")
 
     @hookimpl
+    def oneiric_fetchers(self):
+        yield Fetcher("leak", self.open, f"leaks {{tell()}}")
+
+    def open(self, spec):
+        known.add(spec.credential.reveal())
+        return self
+
+    def get(self, path, sink, *, etag=None):
+        raise FetchError(f"{{path}} is not to be had with {{tell()}}", hint=f"not {{tell()}}")
+
+    @hookimpl
+    def oneiric_verifiers(self):
+        yield Verifier("leaky", self.pull, summary=f"leaks {{tell()}}")
+
+    def pull(self, asked):
+        if asked.stream == "fetched":
+            return asked.io.get("head.json", limit=100)
+        raise VerifyError(f"not signed with {{tell()}}", code="signature", hint=f"not {{tell()}}")
+
+    @hookimpl
+    def oneiric_synced(self, report):
+        raise RuntimeError(f"{{report.detail}} {{tell()}}")
+
+    @hookimpl
     def oneiric_check_eligible(self, candidate):
         if candidate.provider == "broken" and candidate.key.name == "db":
             yield Objection(f"not with {{tell()}}", remedy=f"with another than {{tell()}}")
@@ -271,6 +296,18 @@ gone = "env:NOT_THERE"
 leaky = "leaky:x"
 circle = "adapter:stores#x"
 
+[remote.fetched]
+url = "leak:there"
+keyring = "shop.py"
+verifier = "leaky"
+auth = "env"
+
+[remote.verified]
+url = "leak:there"
+keyring = "shop.py"
+verifier = "leaky"
+auth = "file"
+
 [plugins.settings."shop:Kit"]
 password = {{ "$secret" = "env" }}
 second = {{ "$secret" = "file" }}
@@ -324,6 +361,8 @@ WORDS = {
     "plugins off": ["nothing"],
     "plugins on": ["nothing"],
     "hooks": ["", "oneiric_secret_sources"],
+    "remote-status": ["", "fetched"],
+    "remote-sync": ["", "fetched", "--dry-run"],
     "secrets list": ["", "--check"],
     "config check": ["", "other.toml", "broken.toml"],
     "config env": [""],
