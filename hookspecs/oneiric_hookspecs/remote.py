@@ -317,6 +317,7 @@ class SourceSpec:
         redirects: Hosts, each as ``host`` or ``host:port``, to which an answer may point; https only.
         ca_file: Certificates to trust instead of the system's; None for those.
         connect_timeout: Seconds to connect.
+        folder: The folder that a relative address is relative to: that of the settings; empty where there is none.
     """
 
     stream: str
@@ -326,6 +327,7 @@ class SourceSpec:
     redirects: tuple[str, ...] = ()
     ca_file: str | None = None
     connect_timeout: float = 5.0
+    folder: str = ""
 
 
 @attrs.frozen

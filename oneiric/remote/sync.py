@@ -166,6 +166,7 @@ class Sync:
             self._stream.name,
             section.url,
             credential=self._credential,
+            folder=str(self._stream.folder),
             header=section.auth_header,
             redirects=section.redirects,
             ca_file=None

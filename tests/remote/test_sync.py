@@ -550,3 +550,12 @@ def test_what_plugins_say_is_written_down_without_secrets(project, monkeypatch):
     assert (report.code, report.detail) == ("policy", "not with ***")
     for path in (project.folder / "state").rglob("*"):
         assert path.is_dir() or b"hunter2" not in path.read_bytes()
+
+
+def test_a_relative_address_is_relative_to_the_settings(project, monkeypatch, tmp_path_factory):
+    """Wherever the command is typed."""
+    project.settings(url="file:srv")
+    project.publisher.publish(A)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+    assert outcome(project.synced(project.runtime())) == ("applied", None, 1)

@@ -168,9 +168,11 @@ def open_file(spec: SourceSpec) -> Fetching:
             )
         rest = f"/{path}"
     path = unquote(rest)
+    if path and not path.startswith("/") and spec.folder:
+        path = os.path.normpath(os.path.join(spec.folder, path))  # noqa: PTH118 - texts from here on
     if not path.startswith("/") or "\0" in path or "?" in rest or "#" in rest:
         raise PluginError(
-            "a file: address holds an absolute path, and nothing else", hint="write file:/srv/streams/shop"
+            "a file: address holds the path of a folder, and nothing else", hint="write file:/srv/streams/shop"
         )
     if path.endswith(".bundle"):
         return Bundle(path)

@@ -180,8 +180,9 @@ def test_thresholds_of_both_roots(publisher):
 
 def test_distrusted_keys_vouch_for_no_keyring(publisher):
     """K8."""
-    before, after = publisher.ring(), publisher.ring(2)
-    root = keyring.read(before).keys["root"]
-    with pytest.raises(VerifyError) as caught:
-        keyring.follow(before, after, frozenset({root}))
-    assert caught.value.code == "keyring-rejected"
+    before = publisher.ring()
+    after = publisher.ring(2, root=("new",), by=("root", "new"))
+    for ring, name in ((before, "root"), (after, "new")):
+        with pytest.raises(VerifyError) as caught:
+            keyring.follow(before, after, frozenset({keyring.read(ring).keys[name]}))
+        assert caught.value.code == "keyring-rejected"

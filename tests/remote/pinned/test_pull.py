@@ -192,11 +192,11 @@ def test_the_same_bytes_again(publisher):
 
 def test_an_etag_is_sent_only_for_the_head_that_is_known(publisher):
     """P5: else "unchanged" would say nothing."""
-    publisher.source.etag = '"1"'
     publisher.pull(head=publisher.head(version=2))
+    publisher.source.etag = '"1"'
 
-    found = publisher.pull(known=publisher.release(), etag='"1"')
-    assert (found.unchanged, found.release.version) == (False, 2)
+    found = publisher.pull(head=publisher.head(version=1), known=publisher.release(), etag='"1"')
+    assert (found.unchanged, found.probed, found.release.version) == (True, True, 1)
 
 
 def test_a_probe_finds_that_the_signer_was_revoked(publisher):
@@ -216,6 +216,17 @@ def test_signed_anew(publisher):
     first = publisher.pull(head=publisher.head())
     found = publisher.pull(head=publisher.head(issued=publisher.now + 60), known=first.release)
     assert (found.unchanged, found.release.issued) == (False, publisher.now + 60)
+
+
+def test_the_newest_keyring_expires_while_nothing_changes(publisher):
+    """P5, P8: then a newer one is looked for at once; without one the head is not believed any more."""
+    anchor = publisher.ring(expires=publisher.now + 10)
+    first = publisher.pull(anchor, head=publisher.head())
+    later = {"known": first.release, "now": publisher.now + 10}
+
+    assert refused(lambda: publisher.pull(anchor, **later)) == "expired"
+    publisher.source.files["keyrings/2.json"] = publisher.ring(2)
+    assert publisher.pull(anchor, **later).unchanged
 
 
 # Distrust ---------------------------------------------------------------------------------------------------------
@@ -252,6 +263,18 @@ def test_a_damaged_list_of_distrust_believes_nobody(publisher, data):
     """P2: else damaging it would be a way to be believed."""
     publisher.keep.save("distrusted.json", data)
     assert refused(lambda: publisher.pull(head=publisher.head())) == "key"
+
+
+def test_a_list_of_distrust_that_cannot_be_read_believes_nobody(publisher):
+    """P2: it is there, and nobody knows what it says."""
+
+    class Unreadable(publishing.Memory):
+        def load(self, name):
+            return None
+
+    keep = Unreadable()
+    keep.save("distrusted.json", b"{}")
+    assert refused(lambda: publisher.pull(head=publisher.head(), keep=keep)) == "key"
 
 
 # Offline ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The stream in docs/reference/stream-vectors, by which another implementation can check itself.
+"""The stream in docs/formats/stream-vectors, by which another implementation can check itself.
 
 ``python tests/remote/pinned/test_vectors.py`` writes it anew.
 """
@@ -15,7 +15,7 @@ from oneiric.plugins.pinned import dsse, keyring, publishing
 from oneiric.plugins.pinned import pull as pulling
 from oneiric.plugins.pinned.keyring import Keyring, Role
 
-FOLDER = Path(__file__).parents[3] / "docs" / "reference" / "stream-vectors"
+FOLDER = Path(__file__).parents[3] / "docs" / "formats" / "stream-vectors"
 BEGAN, NOW = parse_time("2026-01-01T00:00:00Z"), parse_time("2026-01-15T00:00:00Z")
 DAY = 86_400
 #: The private keys: 32 bytes, each the same.
