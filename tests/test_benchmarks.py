@@ -262,6 +262,7 @@ ROWS = [
     "workflows",
     "state",
     "remote-poll",
+    "remote-apply",
     "import",
     "commands",
     "entry-points",

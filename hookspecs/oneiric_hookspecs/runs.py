@@ -88,6 +88,8 @@ class TaskSpec:
 
 # Graphs -----------------------------------------------------------------------------------------------------------
 
+#: How many cycles of a graph are told at once; each costs a walk through all of it.
+_CYCLES = 20
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
@@ -256,7 +258,7 @@ def problems_of(nodes: tuple[Node, ...]) -> list[str]:
             f"{node.id} comes after {other}, which is no node" for other in node.after if other not in seen
         ]
     edges = {node.id: [other for other in node.after if other in seen and other != node.id] for node in nodes}
-    while True:  # every cycle, not the first one only
+    for _ in range(_CYCLES):  # not the first one only
         try:
             TopologicalSorter(edges).prepare()
         except CycleError as error:
@@ -265,7 +267,8 @@ def problems_of(nodes: tuple[Node, ...]) -> list[str]:
             for identity in cycle:
                 edges[identity] = [other for other in edges[identity] if other not in cycle]
         else:
-            return problems
+            break
+    return problems
 
 
 # Runs -------------------------------------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ ANSWERS = [
         probation         builtin      on                 N ms  rollback
         domains.adapter   builtin      on                 N ms  domains
         domains.service   builtin      on                 N ms  domains
-        domains.task      builtin      on                 N ms  domains
+        domains.task      builtin      on                 N ms  domains, started
         domains.event     builtin      on                 N ms  activated, domains, started, swapped
         domains.workflow  builtin      on                 N ms  domains
         domains.action    builtin      on                 N ms  domains

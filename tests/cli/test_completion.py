@@ -69,7 +69,7 @@ OFFERED = [
     ("oneiric exp", ["explain"]),
     ("oneiric explain serv", ["service", "services"]),
     ("oneiric explain service ", ["mail"]),
-    ("oneiric explain adapters ", ["cache", "database", "greeter", "queue", "spool", "storage"]),
+    ("oneiric explain adapters ", ["cache", "database", "greeter", "http", "queue", "spool", "storage"]),
     ("oneiric explain adapter spo", ["spool"]),
     ("oneiric explain service mail --provider l", ["local"]),
     ("oneiric explain service mail --why-not sm", ["smtp"]),

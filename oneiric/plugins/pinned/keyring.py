@@ -14,7 +14,7 @@ K9   the newest keyring has not expired; those on the way to it may have
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -230,8 +230,3 @@ def check_expiry(keyring: Keyring, now: float) -> None:
             code="expired",
             hint="whoever publishes the stream has to sign a new one",
         )
-
-
-def usable(keyring: Keyring, role: Role, distrusted: Collection[bytes]) -> int:
-    """How many keys of a role still count."""
-    return sum(public not in distrusted for public in keyring.of(role).values())

@@ -23,7 +23,7 @@ from ._words import PATH
 _IDENTITY = ("domain", "key", "provider", "version")
 
 
-@click.command("build")
+@click.command("build", short_help="Make a body and a release from entries.")
 @click.argument("sources", nargs=-1, type=PATH, required=True, metavar="SOURCE...")
 @click.option(
     "--stream", metavar="NAME", help="Whose it is; by default that of the newest keyring in the folder."
@@ -100,7 +100,7 @@ def build(
     )
 
 
-@click.command("diff")
+@click.command("diff", short_help="Say which entries differ between two bodies.")
 @click.argument("before", type=PATH)
 @click.argument("after", type=PATH)
 @click.pass_obj

@@ -18,7 +18,7 @@ from ._words import PATH, of_threshold, passphrase_from, private_key, takes_pass
 _SCHEMA = "oneiric/manifest-keyring/1"
 
 
-@click.command("keygen")
+@click.command("keygen", short_help="Make a key.")
 @click.argument("file", type=PATH)
 @click.option(
     "--id", "keyid", metavar="ID", help="What the key is called; by default the start of its SHA-256."
@@ -50,12 +50,12 @@ def keygen(
     context.show(answer, "oneiric/manifest-key/1")
 
 
-@click.group("keyring")
+@click.group("keyring", short_help="Say whose keys may sign, and exchange them.")
 def group() -> None:
     """Say whose keys may sign a stream, and go over from some keys to others."""
 
 
-@group.command("init")
+@group.command("init", short_help="Make the first keyring of a stream.")
 @click.argument("stream")
 @click.option(
     "--root", "roots", type=PATH, multiple=True, required=True, metavar="PUB", help="May sign keyrings."
@@ -95,7 +95,7 @@ def init(
     _write(context, made, out)
 
 
-@group.command("rotate")
+@group.command("rotate", short_help="Make the keyring that follows another.")
 @click.argument("file", type=PATH)
 @click.option(
     "--add-root", "roots", type=PATH, multiple=True, metavar="PUB", help="May sign keyrings from now on."
@@ -163,7 +163,7 @@ def rotate(
     _write(context, made, out)
 
 
-@group.command("sign")
+@group.command("sign", short_help="Sign a keyring.")
 @click.argument("file", type=PATH)
 @click.option("--key", type=PATH, required=True, metavar="FILE", help="The private key.")
 @click.option(

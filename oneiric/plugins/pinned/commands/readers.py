@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from .bodies import body_at
 from .releases import artifacts_of
 
 
-@click.command("verify")
+@click.command("verify", short_help="Verify a stream as a reader does.")
 @click.argument("source", metavar="FOLDER|BUNDLE|URL")
 @click.option(
     "--keyring", "anchor", type=PATH, required=True, metavar="FILE", help="The keyring that readers have."
@@ -84,18 +85,24 @@ def _verified(reader: Any, anchor: bytes, stream: str, days: int) -> tuple[files
     return found, len(refs)
 
 
-@click.command("inspect")
+@click.command("inspect", short_help="Show what the files of a stream say.")
 @click.argument("path", type=PATH)
 @click.pass_obj
 def inspect(context: CommandContext, path: Path) -> None:
     """Show what a stream's folder, a bundle, a head or a keyring says.  Nothing is verified."""
     facts = _facts(path)
     if not context.json:
-        facts = {
-            name: ", ".join(map(str, value)) if isinstance(value, list) else value
-            for name, value in facts.items()
-        }
+        facts = dict(_rows(facts))
     context.show(facts, "oneiric/manifest-inspect/1")
+
+
+def _rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The same for people: a key a line, to be read out and compared."""
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            yield from ((f"key {keyid}", public) for keyid, public in value.items())
+        else:
+            yield name, (", ".join(map(str, value)) or "none") if isinstance(value, list) else value
 
 
 def _facts(path: Path) -> dict[str, Any]:
@@ -164,11 +171,12 @@ def _keyring(data: bytes) -> dict[str, Any]:
         "root_threshold": ring.root.threshold,
         "release": list(ring.release.keys),
         "release_threshold": ring.release.threshold,
+        "keys": {keyid: dsse.encode(public) for keyid, public in ring.keys.items()},
         "signatures": [each.keyid for each in envelope.signatures],
     }
 
 
-@click.command("distrust")
+@click.command("distrust", short_help="Never believe a key again on this machine.")
 @click.argument("keyid")
 @click.option("--stream", required=True, metavar="NAME", help="Of [remote].")
 @click.option("--undo", is_flag=True, help="Trust it again.")
@@ -186,7 +194,12 @@ def distrust(context: CommandContext, keyid: str, stream: str, undo: bool, dry_r
         async with context.host() as host:
             changes, count = _distrust(host, keyid, stream, undo=undo, dry_run=dry_run)
         context.show(
-            {"stream": stream, "key": keyid, "changed": changes, "distrusted": count},
+            {
+                "stream": stream,
+                "key": keyid,
+                "changed": changes if context.json else "yes" if changes else "no",
+                "distrusted": count,
+            },
             "oneiric/manifest-distrust/1",
         )
         if changes and dry_run:

@@ -17,7 +17,7 @@ from oneiric.plugins.pinned import pull as pulling
 from ._words import PATH, of_threshold, private_key, takes_passphrase, takes_times, times
 
 
-@click.command("sign")
+@click.command("sign", short_help="Sign a release, one signature at a time.")
 @click.argument("folder", type=PATH)
 @click.option("--key", type=PATH, required=True, metavar="FILE", help="The private key.")
 @click.option(
@@ -106,7 +106,7 @@ def _to_sign(folder: Path, ring: keyring.Keyring, began: int, expires: int, *, r
     return dsse.Envelope(pulling.TYPE, files.payload(release))
 
 
-@click.command("publish")
+@click.command("publish", short_help="Copy a stream to where readers find it.")
 @click.argument("folder", type=PATH)
 @click.argument("target", type=PATH)
 @click.option(
@@ -155,7 +155,7 @@ def publish(context: CommandContext, folder: Path, target: Path, anchor: Path | 
     )
 
 
-@click.command("bundle")
+@click.command("bundle", short_help="Write a stream into one file.")
 @click.argument("folder", type=PATH)
 @click.argument("file", type=PATH)
 @click.option(
