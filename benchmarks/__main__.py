@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+import applying
 import crowds
 import domains
 import hooking
@@ -26,7 +27,19 @@ from table import as_json, rendered
 
 ROWS: dict[str, Row] = {
     row.name: row
-    for module in (lookups, registering, hooking, using, swapping, crowds, domains, keeping, remote, starting)
+    for module in (
+        lookups,
+        registering,
+        hooking,
+        using,
+        swapping,
+        crowds,
+        domains,
+        keeping,
+        remote,
+        applying,
+        starting,
+    )
     for row in module.ROWS
 }
 

@@ -13,10 +13,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
 
 NAMES = {
     "@yearly": "0 0 1 1 *",
@@ -60,12 +56,11 @@ class Cron:
     def __init__(self, text: str) -> None:
         self._text = _checked(text)
 
-    def after(self, at: float, zone: ZoneInfo) -> float | None:
+    def after(self, at: float, zone: dt.tzinfo) -> float | None:
         """The first time it is due after *at*, in seconds since 1970; None where that is too far away."""
         from cronsim import CronSim  # most processes have no schedule
 
-        where = dt.UTC if zone.key == "UTC" else zone
-        times = CronSim(self._text, dt.datetime.fromtimestamp(math.floor(at), where))
+        times = CronSim(self._text, dt.datetime.fromtimestamp(math.floor(at), zone))
         while True:
             try:
                 due = next(times).timestamp()

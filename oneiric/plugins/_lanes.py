@@ -1,4 +1,4 @@
-"""How many events each handler may handle at once."""
+"""How many may be at something at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 
 
 class Lane:
-    """One handler's: at most so many are in it; the others wait, first come, first served.
+    """Of a handler, a task, an executor: at most so many are in it; the others wait, first come, first served.
 
     Attributes:
         limit: How many; may be changed at any time, for those who come in later.

@@ -5,16 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import attrs
 from attrs.validators import ge, le, optional
 from oneiric_hookspecs import nearest
 
 from ._cron import Cron
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
 
 #: How many times that are due are looked at for one inside the window.
 TRIES = 5000
@@ -31,8 +28,10 @@ class Unfit(ValueError):
         self.hint = hint
 
 
-def zone_of(name: str) -> ZoneInfo:
+def zone_of(name: str) -> dt.tzinfo:
     """The time zone of that name.  Raises: Unfit."""
+    if name == "UTC":
+        return dt.UTC  # which is known without any data
     from zoneinfo import (  # most processes have no schedule
         ZoneInfo,
         ZoneInfoNotFoundError,
@@ -45,12 +44,15 @@ def zone_of(name: str) -> ZoneInfo:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         pass
 
-    near = nearest(name[:64], available_timezones())
+    known = available_timezones()
+    near = nearest(name[:64], known)
     hint = f"did you mean {near}?" if near else "such as UTC or Europe/Berlin"
+    if not known:
+        hint = "there are no data of time zones; to have them: pip install tzdata"
     raise Unfit(f"there is no time zone {name[:64]!r}", hint)
 
 
-def moment(text: str, zone: ZoneInfo, *, end: bool = False) -> float:
+def moment(text: str, zone: dt.tzinfo, *, end: bool = False) -> float:
     """A date, or a date and time, in seconds since 1970; of a date its first moment, or its last.
 
     Raises:
@@ -82,7 +84,7 @@ def _a_zone(_: Any, attribute: Any, value: str | None) -> None:
 def a_moment(_: Any, attribute: Any, value: str | None) -> None:
     """A validator: a date, or a date and time."""
     if value is not None:
-        moment(value, zone_of("UTC"))
+        moment(value, dt.UTC)
 
 
 def _a_window(_: Any, attribute: Any, value: str | None) -> None:
@@ -154,7 +156,8 @@ class Plan:
 
     def __init__(self, timing: Timing, zone: str) -> None:
         self.timing = timing
-        self.zone = zone_of(timing.zone if timing.zone is not None else zone)
+        self.zone_name = timing.zone if timing.zone is not None else zone
+        self.zone = zone_of(self.zone_name)
         self.since = None if timing.since is None else moment(timing.since, self.zone)
         self.until = None if timing.until is None else moment(timing.until, self.zone, end=True)
         self._anchor = 0.0 if timing.anchor is None else moment(timing.anchor, self.zone)

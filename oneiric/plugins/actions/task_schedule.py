@@ -142,14 +142,13 @@ class Plugin:
         plan = Plan(request, settings.zone)
         times, ended = _times(request, plan, self._now())
         changed = request.operation == "start" and await self._start(request, settings, plan)
-        zone = plan.zone
         told = tuple(Time(plan.local(at).isoformat(), iso(at)) for at in times)
-        return Result(request.operation, request.name, zone.key, request.when, told, ended, changed)
+        return Result(request.operation, request.name, plan.zone_name, request.when, told, ended, changed)
 
     async def _start(self, request: Request, settings: Settings, plan: Plan) -> bool:
         self._check(request, settings, plan)
         fields = [field.name for field in attrs.fields(Schedule)]
-        said = {name: getattr(request, name) for name in fields} | {"zone": plan.zone.key}
+        said = {name: getattr(request, name) for name in fields} | {"zone": plan.zone_name}
         said = {name: value for name, value in said.items() if value is not None}
         key = f"{KEPT}{request.name}"
         before = await self._host.state.get(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from random import Random
+from typing import TYPE_CHECKING
 
 import attrs
 from attrs.validators import ge, le
@@ -14,6 +14,9 @@ from oneiric.plugins._schedules import Schedule, active, names
 from oneiric.plugins._timing import zone_of
 
 from .running import Scheduler
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 def _a_zone(_: object, attribute: attrs.Attribute[str], value: str) -> None:
@@ -49,7 +52,7 @@ class Plugin:
     Args:
         context: What every plugin is given.
         wall: Seconds since 1970 (UTC); they may jump.
-        chance: What jitter is drawn from.
+        chance: What jitter is drawn from; None is a new one.
     """
 
     Settings = Settings
@@ -57,7 +60,6 @@ class Plugin:
     def __init__(
         self, context: PluginContext, wall: Callable[[], float] = time.time, chance: Random | None = None
     ) -> None:
-        chance = Random() if chance is None else chance
         self._scheduler = Scheduler(context.host, context.settings, context.log, wall, chance)
         if context.host is not None:
             active[context.host] = self._scheduler

@@ -110,7 +110,7 @@ async def _line(host: Host, scheduler: Scheduler, name: str, schedule: Schedule)
         "schedule": name,
         "task": schedule.task,
         "when": schedule.when,
-        "zone": follower.plan.zone.key,
+        "zone": follower.plan.zone_name,
         "next": _next(follower, scheduler.wall(), known.runs if known else 0),
         "last": None if known is None or known.run is None else follower.plan.local(known.due).isoformat(),
         "result": await _result(host, known.run if known else None),

@@ -12,8 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 from oneiric_hookspecs import Conflict, Host, OneiricError, StateError, TaskHandle
@@ -22,6 +21,8 @@ from oneiric.plugins._schedules import KNOWN, Schedule, iso
 from oneiric.plugins._timing import Plan
 
 if TYPE_CHECKING:
+    from random import Random
+
     from . import Settings
 
 #: Seconds after which the clock is looked at again, and between two looks at a run of another process.
@@ -55,7 +56,7 @@ class Follower:
         settings: Of the scheduler.
         log: Where to say what goes wrong.
         wall: Seconds since 1970 (UTC); they may jump.
-        chance: What jitter is drawn from.
+        chance: What jitter is drawn from; None is a new one.
     """
 
     def __init__(
@@ -66,12 +67,12 @@ class Follower:
         settings: Settings,
         log: logging.Logger,
         wall: Callable[[], float],
-        chance: Random,
+        chance: Random | None,
     ) -> None:
         self._host, self._log, self._wall, self._chance = host, log, wall, chance
         self.name, self.schedule, self._settings = name, schedule, settings
         self.plan = Plan(schedule, settings.zone)
-        self._when = f"{schedule.when} {self.plan.zone.key}"
+        self._when = f"{schedule.when} {self.plan.zone_name}"
         self._cursor: float | None = None
         self._drawn: tuple[float, float] | None = None
         self._waiting: deque[float] = deque()
@@ -95,7 +96,9 @@ class Follower:
             return None, 0
         try:
             known = Known(**stored.value)
-            return (known if known.due.__class__ in (int, float) else None), stored.revision
+            numbers = known.due.__class__ in (int, float) and known.runs.__class__ is int
+            well = numbers and (known.run is None or known.run.__class__ is str)
+            return known if well else None, stored.revision
         except (TypeError, AttributeError):  # another version's, or somebody's by hand
             return None, stored.revision
 
@@ -155,6 +158,10 @@ class Follower:
         if not self.schedule.jitter:
             return 0.0
         if self._drawn is None or self._drawn[0] != due:
+            if self._chance is None:
+                from random import Random
+
+                self._chance = Random()
             following = self.plan.after(due)
             most = self.schedule.jitter
             most = most if following is None else min(most, (following - due) * 0.9)
@@ -189,12 +196,17 @@ class Follower:
     async def _run(self, due: float) -> None:
         tasks = self._host.domain("task")
         known, revision = await self._last()
-        if known is not None and known.run is not None:
+        while known is not None and known.run is not None:
             if due <= known.due <= self._wall() + 1:
                 return  # another process did
-            if not await self._free(tasks, known.run):
+            last = await tasks.get(known.run)
+            if last is None or last.state not in ("queued", "running"):
+                break
+            if self.schedule.overlap == "skip":
                 self._left_out(due)
                 return
+            await asyncio.sleep(LOOK)
+            known, revision = await self._last()
         runs = 0 if known is None else known.runs
         if self.schedule.max_runs is not None and runs >= self.schedule.max_runs:
             return
@@ -211,14 +223,6 @@ class Follower:
                 raise
             self._log.error("schedule %s: what was run cannot be read: %s", self.name, error)
             return None, None
-
-    async def _free(self, tasks: Any, run: str) -> bool:
-        """Whether a run, another process's, has ended; waited for where the schedule says so."""
-        while (found := await tasks.get(run)) is not None and found.state in ("queued", "running"):
-            if self.schedule.overlap == "skip":
-                return False
-            await asyncio.sleep(LOOK)
-        return True
 
     async def _write(self, known: Known, revision: int | None) -> bool:
         """Keep it; whether this process was the one to do so."""

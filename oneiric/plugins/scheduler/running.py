@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from random import Random
 from typing import TYPE_CHECKING
 
 from oneiric_hookspecs import Host, SettingsError, StateError, TaskHandle
@@ -15,6 +14,8 @@ from oneiric.plugins._schedules import KEPT, Schedule
 from .following import Follower
 
 if TYPE_CHECKING:
+    from random import Random
+
     from . import Settings
 
 #: Seconds after which the state store is looked at, whatever it hints at.
@@ -29,11 +30,16 @@ class Scheduler:
         settings: What was declared.
         log: Where to say what goes wrong.
         wall: Seconds since 1970 (UTC); they may jump.
-        chance: What jitter is drawn from.
+        chance: What jitter is drawn from; None is a new one.
     """
 
     def __init__(
-        self, host: Host, settings: Settings, log: logging.Logger, wall: Callable[[], float], chance: Random
+        self,
+        host: Host,
+        settings: Settings,
+        log: logging.Logger,
+        wall: Callable[[], float],
+        chance: Random | None,
     ) -> None:
         self._host, self._log, self._chance = host, log, chance
         self.settings, self.wall = settings, wall

@@ -187,13 +187,16 @@ class Events:
         finally:
             for timer in timers:
                 timer.cancel()
-        return [
+        try:
+            return [task.result() for task in tasks]
+        except asyncio.CancelledError:
             # A handler may cancel the task it is called in; what is kept for it stays kept.
-            Delivery(who.name, "failed", error="it was cancelled", kept=kept is not None)
-            if task.cancelled()
-            else task.result()
-            for task, (who, _, kept) in zip(tasks, whom, strict=True)
-        ]
+            return [
+                Delivery(who.name, "failed", error="it was cancelled", kept=kept is not None)
+                if task.cancelled()
+                else task.result()
+                for task, (who, _, kept) in zip(tasks, whom, strict=True)
+            ]
 
     def _lane(self, who: Subscriber) -> Lane:
         lane = self._lanes.get(who.name)

@@ -98,6 +98,8 @@ def _references(nodes: tuple[Node, ...]) -> list[str]:
         except ValueError as error:
             problems.append(f"the args of {node.id}: {error}")
             continue
+        # Whoever wants only what it comes after itself is the usual one, and costs no walk through the graph.
+        wanted = {other: None for other in wanted if other not in node.after or other == node.id}
         if not wanted:
             continue
         before = _upstream(node.id, edges)
