@@ -167,14 +167,14 @@ def _check_factory(source: Source, candidate: Candidate, number: int) -> None:
                 continue
             what = "requires 'settings', and the candidate has no settings_class"
             hint = "give the candidate settings_class=, an attrs class"
-        elif name == "artifact" or name in needs:
+        elif name in {"artifact", "data"} or name in needs:
             continue
         else:
             what = f"requires {name!r}, which nobody can fill"
-            near = nearest(name, {"settings", "artifact", *needs})
+            near = nearest(name, {"settings", "data", "artifact", *needs})
             meant = f"did you mean {near}?\n  " if near else ""
             hint = (
-                f"{meant}a factory gets: settings, artifact, and its needs ({a_few(needs)}); "
+                f"{meant}a factory gets: settings, data, artifact, and its needs ({a_few(needs)}); "
                 f"declare a Need named {name}, or give {name} a default"
             )
         raise refusal(

@@ -120,6 +120,7 @@ BODIES = {
     "two in a line": (body(numbered(1), json.dumps(PLAIN).encode() + json.dumps(PLAIN).encode()), 3),
     "not utf-8": (body(numbered(1), b'{"domain":"\xff"' + b" " * 60 + b"}"), 3),
     "a lone surrogate": (body(numbered(1, owner="\ud800")), 2),
+    "a lone surrogate in free data": (body(numbered(1, labels={"a": "\ud800"})), 2),
     "a surrogate in bytes": (body(b'{"owner":"\xed\xa0\x80"' + b" " * 60 + b"}"), 2),
     "a name twice": (body(json.dumps(PLAIN).encode()[:-1] + b',"key":"other"}'), 2),
     "a name twice, further in": (body(json.dumps(PLAIN).encode()[:-1] + b',"labels":{"a":1,"a":2}}'), 2),

@@ -326,6 +326,9 @@ def test_the_verifier_keeps_files_of_its_own(tmp_path):
     there.keep.save("2.json", b"two")
     there.keep.save("1.json", b"one")
     there.keep.save("1.json", b"other")
+    os.mkfifo(there.folder / "keep" / "3.json")
+    assert there.keep.load("3.json") is None
+    (there.folder / "keep" / "3.json").unlink()
     assert (there.keep.names(), there.keep.load("1.json")) == (["1.json", "2.json"], b"other")
     for name in ("../x", "a/b", "", ".hidden", "a\0b"):
         with pytest.raises(RemoteError, match="not the name"):

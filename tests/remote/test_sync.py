@@ -559,3 +559,11 @@ def test_a_relative_address_is_relative_to_the_settings(project, monkeypatch, tm
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
 
     assert outcome(project.synced(project.runtime())) == ("applied", None, 1)
+
+
+def test_a_new_epoch_puts_an_end_to_the_old_one(project):
+    """Also for a reader that has never seen a release: what the old keys signed does not count any more."""
+    project.publisher.publish(A)
+    project.publisher.rotate(epoch=2)
+
+    assert outcome(project.synced(project.runtime())) == ("rejected", "rollback", None)

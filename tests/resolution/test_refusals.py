@@ -88,7 +88,7 @@ def line(function):
     return f"{__file__}:{function.__code__.co_firstlineno}"
 
 
-OFFER = "a factory gets: settings, artifact, and its needs (none); "
+OFFER = "a factory gets: settings, data, artifact, and its needs (none); "
 
 SIGNED = signed(lambda **more: None, "size")
 MADE = type("Made", (), {"__init__": Pool.__init__, "__module__": "nowhere"})
@@ -108,7 +108,7 @@ UNFILLABLE = [
         candidate(factory=with_need, needs=[Need(Key.of("adapter", "db2"))]),
         f"its factory with_need requires 'db', which nobody can fill ({line(with_need)})",
         (
-            "did you mean db2?\n  a factory gets: settings, artifact, and its needs (db2); "
+            "did you mean db2?\n  a factory gets: settings, data, artifact, and its needs (db2); "
             "declare a Need named db, or give db a default"
         ),
     ),

@@ -8,7 +8,7 @@ P5   an unchanged head is verified again, with the keys of now, and never prolon
 P6   a threshold of the keys for releases signed exactly the bytes that are read
 P7   a release is of the stream that was asked for
 P8   the newest keyring has not expired, and is no older than the one the release was signed beside
-P9   a release is of no later epoch than its keyring
+P9   a release is of the epoch of the newest keyring: what was signed before it began is over
 P10  offline nobody is asked, and what was pulled is verified with what was kept; whether it is still to be believed is
      the kernel's to judge by its times
 """
@@ -141,6 +141,11 @@ def check(release: Release, newest: Keyring, stream: str) -> None:
         raise VerifyError(
             f"it is of epoch {release.epoch}, which keyring {newest.version} of epoch {newest.epoch} does not begin",
             code="key",
+        )
+    if release.epoch < newest.epoch:
+        raise VerifyError(
+            f"it is of epoch {release.epoch}, and keyring {newest.version} has begun epoch {newest.epoch}",
+            code="rollback",
         )
 
 
