@@ -16,6 +16,7 @@ import domains
 import hooking
 import keeping
 import lookups
+import polling
 import registering
 import remote
 import starting
@@ -36,6 +37,7 @@ ROWS: dict[str, Row] = {
         crowds,
         domains,
         keeping,
+        polling,
         remote,
         applying,
         starting,

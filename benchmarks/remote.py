@@ -27,7 +27,7 @@ async def serve(reader, writer):
     try:
         while await reader.readuntil(b"\\r\\n\\r\\n"):
             writer.write(b'HTTP/1.1 304 Said\\r\\nETag: "1"\\r\\n\\r\\n')
-    except (OSError, asyncio.IncompleteReadError):
+    except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
         writer.close()
 
 async def main():

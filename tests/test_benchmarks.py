@@ -262,6 +262,7 @@ ROWS = [
     "workflows",
     "state",
     "remote-poll",
+    "remote-unchanged",
     "remote-apply",
     "import",
     "commands",

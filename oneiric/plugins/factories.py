@@ -1,6 +1,7 @@
 """How candidates are loaded and built unless another plugin does it: by calling their factory.
 
-A factory is called with keywords only, those its signature names: ``settings``, ``artifact``, and one for each need.
+A factory is called with keywords only, those its signature names: ``settings``, ``data`` where its domain wants some,
+``artifact``, and one for each need.
 """
 
 from __future__ import annotations

@@ -223,8 +223,6 @@ def _alike(one: Iterable[bytes], other: Iterable[bytes], most: int) -> int:
 
 def _split(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
     """B1, B2 and B4: the first line, and all others."""
-    if body.startswith(b"\xef\xbb\xbf"):
-        raise Malformed("the body begins with a byte-order mark", line=1)
     end = body.find(b"\n", 0, LINE + 1)
     if end < 0:
         raise Malformed("the first line has no end, or is longer than 64 KiB", line=1)

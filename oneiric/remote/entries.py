@@ -95,8 +95,22 @@ class _Maker:
         self._source = source_of(view.name)
         self._needs: dict[tuple[str, ...], tuple[Need, ...]] = {(): ()}
         self._fits: set[tuple[Any, ...]] = set()
+        self._plain: set[tuple[str, str]] = set()
+        self._words: dict[tuple[str, ...], frozenset[str]] = {(): _NONE}
 
     def __call__(self, entry: Entry) -> Candidate:
+        # Most entries of a large stream differ in little more than their names; all that is said of the first holds of
+        # them, and what is looked at below is what they do not have.
+        if (
+            (entry.domain, entry.factory) in self._plain
+            and not entry.settings
+            and not entry.needs
+            and entry.artifact is None
+            and entry.data is None
+            and entry.timeout is None
+            and entry.retry is None
+        ):
+            return self._simple(entry)
         domain = self._domains.get(entry.domain)
         if domain is None:  # E1
             near = nearest(entry.domain, self._domains)
@@ -118,7 +132,35 @@ class _Maker:
             except PluginError as error:
                 raise _No("malformed", _without(error.message, self._source, candidate)) from None
             self._fits.add(what)
+            simple = loaded.settings_class is None and not loaded.declared
+            if (
+                simple
+                and domain.check is None
+                and domain.entry is None
+                and not entry.needs
+                and entry.artifact is None
+            ):
+                self._plain.add((entry.domain, entry.factory))
         return candidate
+
+    def _simple(self, entry: Entry) -> Candidate:
+        words = entry.capabilities
+        capabilities = self._words.get(words)
+        if capabilities is None:
+            capabilities = self._words[words] = frozenset(words)
+        return Candidate(
+            Key(entry.domain, entry.key),
+            entry.provider,
+            entry.factory,
+            entry.priority,
+            entry.stack_level,
+            entry.version or None,
+            capabilities,
+            (),
+            entry.distributions,
+            frozenset(entry.platforms) if entry.platforms else _NONE,
+            metadata=_facts(entry),
+        )
 
     def _made(self, entry: Entry, domain: Domain, loaded: Loaded) -> Candidate:
         artifact = entry.artifact

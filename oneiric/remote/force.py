@@ -28,13 +28,14 @@ class Force:
     registered: Inventory = attrs.field(factory=Inventory, repr=False)
     etag: str | None = None
     artifacts: tuple[FileRef, ...] = ()
+    #: How many entries are registered, by domain; counted once, as every report has it.
+    domains: dict[str, int] = attrs.field(init=False, factory=dict)
 
     @property
     def manifest(self) -> Manifest | None:
         """The manifest in force."""
         return None if self.decoded is None else self.decoded.manifest
 
-    @property
-    def domains(self) -> dict[str, int]:
-        """How many entries are registered, by domain."""
-        return dict(sorted(Counter(identity[0] for identity in self.registered).items()))
+    def __attrs_post_init__(self) -> None:
+        counted = Counter(identity[0] for identity in self.registered)
+        object.__setattr__(self, "domains", dict(sorted(counted.items())))

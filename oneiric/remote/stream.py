@@ -34,6 +34,7 @@ from oneiric.settings import Settings
 from oneiric.settings.places import settings_folder, state_folder
 from oneiric.settings.streams import Stream as Section
 
+from .anchors import glance, read_anchor
 from .choosing import choose_verifier
 from .entries import source_of
 from .files import StreamFiles
@@ -85,6 +86,7 @@ class Stream:
         self.kept = self._loaded()
         self._lock = threading.Lock()
         self._source: tuple[SourceSpec, Source] | None = None
+        self._anchor: tuple[Any, bytes] | None = None
         self._last: SyncReport | None = None
         self._last_ok: float | None = None
         self._outcomes: Counter[str] = Counter()
@@ -122,11 +124,13 @@ class Stream:
         """The keyring of the settings, as it is now.
 
         Raises:
-            RemoteError: It cannot be read: without keys nothing is believed.
+            SettingsError: It cannot be read: without keys nothing is believed.
         """
-        from .anchors import read_anchor
-
-        return read_anchor(self.section.keyring, self.folder, stream=self.name, where=self.where("keyring"))
+        keyring, folder = self.section.keyring, self.folder
+        seen = (keyring, folder, glance(keyring, folder))
+        if self._anchor is None or self._anchor[0] != seen or seen[2] is None:
+            self._anchor = seen, read_anchor(keyring, folder, stream=self.name, where=self.where("keyring"))
+        return self._anchor[1]
 
     def verifier(self) -> Verifier:
         """Who decides what is believed, by its name in the settings.

@@ -91,12 +91,12 @@ class Remote:
         problems: list[Problem] = []
         for name in self.names:
             try:
-                self._stream(name).check()
+                self.stream(name).check()
             except SettingsError as error:
                 problems += error.problems
         if problems:
             raise SettingsError(problems)
-        return [report for name in self.names if (report := self._stream(name).start_offline()) is not None]
+        return [report for name in self.names if (report := self.stream(name).start_offline()) is not None]
 
     async def sync(self, name: str | None = None, *, dry_run: bool = False) -> Sequence[SyncReport]:
         """Sync one stream, or all of them at once.
@@ -168,7 +168,7 @@ class Remote:
 
     def status(self) -> list[StreamStatus]:
         """What is known of each stream, in the order of the settings."""
-        return [self._stream(name).status(running=name in self._loops) for name in self.names]
+        return [self.stream(name).status(running=name in self._loops) for name in self.names]
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -181,7 +181,8 @@ class Remote:
             )
         return name
 
-    def _stream(self, name: str) -> Stream:
+    def stream(self, name: str) -> Stream:
+        """The stream of that name; made when it is first asked for."""
         stream = self._streams.get(name)
         if stream is None:
             stream = self._streams[name] = Stream(
@@ -196,7 +197,7 @@ class Remote:
         return stream
 
     async def _sync(self, name: str, *, dry_run: bool = False) -> SyncReport:
-        stream, section = self._stream(name), self._settings().remote[name]
+        stream, section = self.stream(name), self._settings().remote[name]
         secret = None if section.auth is None else await self._carrier.secrets.get(section.auth)
         report: SyncReport = await self._carrier.in_thread(
             lambda: stream.sync(secret, dry_run=dry_run), name=f"sync of {name}"
@@ -208,7 +209,7 @@ class Remote:
     ) -> None:
         """Sync when it is time; it ends only when it is cancelled."""
         wake = self._wake[name] = asyncio.Event()
-        stream = self._stream(name)
+        stream = self.stream(name)
         while True:
             wake.clear()
             wait = 0.0 if at_once else stream.wait(interval)

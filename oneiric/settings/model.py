@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, TypeVar, overload
@@ -159,6 +160,18 @@ class Settings:
         findings.undeclared += [fault for fault in faults if fault.message == NO_SETTING]
         faults = [fault for fault in faults if fault.message != NO_SETTING] + findings.faults
         warnings = self.warnings
+        brought: tuple[Problem, ...] = ()
+        if self.remote:
+            # Streams are read when all else is there, and bring other candidates every day.
+            theirs_to_bring = [
+                each for each in findings.undeclared if self._may_be_brought(each.path, catalogue)
+            ]
+            findings.undeclared = [each for each in findings.undeclared if each not in theirs_to_bring]
+            by = f"a stream is to bring it: {a_few(self.remote)}"
+            brought = tuple(
+                attrs.evolve(problem, hint=f"{problem.hint}; or {by}" if problem.hint else by)
+                for problem in origin.problems(theirs_to_bring)
+            )
         if self._blind:
             pass  # nor does anybody know what there would be
         elif tolerate:
@@ -174,6 +187,8 @@ class Settings:
         found += origin.problems(faults)
         if found:
             raise SettingsError(in_order(found, origin))
+        if brought and not self._blind:
+            warnings = tuple(dict.fromkeys([*warnings, *brought]))
         if self._strangers:
             from .variables import slips  # it is seldom that somebody has such
 
@@ -382,6 +397,17 @@ class Settings:
     def where(self, *path: str | int) -> str | None:
         """``file:line``, or the variable, that set *path*; the nearest that encloses it where it is not written."""
         return self._origin.where(path)
+
+    def _may_be_brought(self, path: Parts, catalogue: Catalogue) -> bool:
+        """Whether a stream could register what the table at *path* would be of."""
+        if len(path) < 3 or path[0] not in catalogue.domains or path[1] != "settings":
+            return False
+        domain, name = catalogue.domains[str(path[0])].name, str(path[2])
+        return any(
+            fnmatchcase(domain, pattern.partition(":")[0]) and fnmatchcase(name, pattern.partition(":")[2])
+            for stream in self.remote.values()
+            for pattern in stream.scope
+        )
 
     def _section(self, plural: str) -> DomainSection:
         return self.domains.get(plural, DomainSection())

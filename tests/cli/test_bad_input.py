@@ -70,7 +70,7 @@ REFUSED = {
         [
             "did you mean settings?",
             (
-                "a factory gets: settings, artifact, and its needs (none); declare a Need named setings, or give "
+                "a factory gets: settings, data, artifact, and its needs (none); declare a Need named setings, or give "
                 "setings a default"
             ),
         ],

@@ -6,7 +6,17 @@ import logging
 from pathlib import Path
 
 import pytest
-from oneiric_hookspecs import Candidate, Executor, Key, RunError, RuntimeClosing, StateError, hookimpl
+from oneiric_hookspecs import (
+    Candidate,
+    Executor,
+    Graph,
+    Key,
+    Node,
+    RunError,
+    RuntimeClosing,
+    StateError,
+    hookimpl,
+)
 
 from oneiric import assemble
 from oneiric.testing.executors import ExecutorConformance
@@ -122,6 +132,37 @@ def test_an_executor_is_chosen_by_a_settings_file(tmp_path, monkeypatch):
             return await runtime.call("task", "reindex")
 
     assert asyncio.run(scenario()) == "drawer-1"
+
+
+def test_workflows_are_run_by_the_executor_of_their_settings(tmp_path, monkeypatch):
+    """Neither domain knows who runs what: the same graph gives the same by another one, and what that cannot do is
+    refused when it is asked for.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "drawer_kit.py").write_text(DRAWER.read_text())
+    (tmp_path / "oneiric.toml").write_text(
+        '[app]\nplugins = ["drawer_kit"]\n[plugins.settings."domains.workflow"]\nexecutor = "drawer"\n'
+    )
+
+    class Task:
+        async def run(self, payload, context):
+            return [context.run, context.node, dict(context.results)]
+
+    graph = Graph((Node("a", "say"), Node("b", "say", after=("a",))))
+
+    async def scenario():
+        async with assemble("oneiric.toml", environment=False) as runtime:
+            runtime.register(Candidate(Key("task", "say"), "mine", Task))
+            runtime.register(Candidate.ready(Key("workflow", "both"), "mine", graph))
+            workflows = runtime.domain("workflow")
+            with pytest.raises(RunError, match="the drawer cannot keys"):
+                await workflows.run("both", key="k")
+            return await workflows.run("both"), [run.id for run in await workflows.runs()]
+
+    result, runs = asyncio.run(scenario())
+    assert result == {"b": ["drawer-1", "b", {"a": ["drawer-1", "a", {}]}]}
+    assert runs == ["drawer-1"]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class Project:
     def synced(self, runtime=None, **options):
         """The report of one sync, of a runtime that lives as long, or of *runtime*, which is not started by it."""
         if runtime is not None:
-            return runtime.remote._stream("prod").sync(**options)
+            return runtime.remote.stream("prod").sync(**options)
 
         async def once():
             async with self.runtime() as started:

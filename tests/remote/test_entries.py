@@ -7,10 +7,13 @@ import sys
 from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
-from oneiric_hookspecs import specs
+from oneiric_hookspecs import Candidate, Changes, Key, StreamView, specs
 from stream_publisher import entry
 
 from oneiric.assembly import BUILTINS
+from oneiric.remote.decoding import decode
+from oneiric.remote.loading import Unloadable, load
+from oneiric.settings.binding import merged
 
 LISTED = '["stream_kit", "stream_gadgets"]'
 
@@ -149,12 +152,18 @@ def test_what_is_not_in_the_list_is_not_imported(synced, project, monkeypatch):
     assert (refusal(report), "stream_trap" in sys.modules) == (("rejected", "factory", 2), False)
 
 
-def test_nothing_is_imported_for_what_is_refused(synced, project, monkeypatch):
-    """Where another check says no, factories that may be named are not imported either."""
+@pytest.mark.parametrize(("mode", "late", "other"), [("whole", 0, 500), ("isolate", 500, 0)])
+def test_nothing_is_imported_for_what_is_refused(synced, project, monkeypatch, mode, late, other):
+    """Where a check says no, to the release or to the entry, factories that may be named are not imported either."""
     (project.folder / "stream_late.py").write_text("def x():\n    pass\n")
     monkeypatch.syspath_prepend(project.folder)
-    report, _ = synced(part(factory="stream_late:x", priority=500), factories='["stream_late"]')
-    assert (refusal(report), "stream_late" in sys.modules) == (("rejected", "scope", 2), False)
+    report, _ = synced(
+        part("late", factory="stream_late:x", priority=late),
+        part("other", priority=other),
+        factories='["stream_late", "stream_kit"]',
+        settings=f'mode = "{mode}"',
+    )
+    assert (report.outcome, "stream_late" in sys.modules) == ("rejected" if other else "applied", False)
 
 
 def test_a_module_that_fails_refuses_the_release(synced, project, monkeypatch):
@@ -525,3 +534,49 @@ def test_isolated_the_whole_can_still_be_refused(synced, project):
     _, runtime = synced(*(part(key) for key in "abcd"), settings='mode = "isolate"')
     project.publisher.publish(part("a"))
     assert project.synced(runtime).code == "prune"
+
+
+# --- each gate by itself ---------------------------------------------------------------------------------------------
+
+NAMES = [
+    ("shop", "shop:x", True),
+    ("shop", "shop.caches:Redis.open", True),
+    ("shop", "shop_evil:x", False),
+    ("shop", "sho:x", False),
+    ("shop.caches", "shop:x", False),
+    ("shop.caches", "shop.caches.redis:x", True),
+    ("shop:x", "shop:x", True),
+    ("shop:x", "shop:xy", False),
+    ("shop:x", "shop:x.y", False),
+    ("shop:x", "shop.x:x", False),
+]
+
+
+@pytest.mark.parametrize(("listed", "factory", "may"), NAMES)
+def test_a_list_covers_what_is_below_a_dot(listed, factory, may):
+    """A package covers its modules, and no name that only begins like it."""
+    assert StreamView("prod", "file:x", factories=(listed,)).may_name(factory) is may
+
+
+@pytest.mark.parametrize("factory", ["os:system", "stream_kit:Part", "ep:twice", "ep:nobody"])
+def test_the_guard_and_the_loader_refuse_by_themselves(project, monkeypatch, factory):
+    """Neither counts on the other: what one of them let through, the other would not."""
+    installed(monkeypatch, ("twice", "stream_kit:Part"), ("twice", "stream_gadgets:Own"))
+    runtime, view = project.runtime(), StreamView("prod", "file:x", factories=("shop",))
+    manifest = decode(project.publisher.body([part(factory=factory)], version=1)).manifest
+    (identity,) = manifest.entries
+    objections = runtime.hooks[specs.oneiric_check_manifest](view, manifest, Changes((identity,)))
+    assert [(each.code, each.entry, each.plugin) for each in objections] == [
+        ("factory", identity, "guards.factories")
+    ]
+    with pytest.raises(Unloadable):
+        load(factory, runtime.snapshot.domains["adapter"], view)
+
+
+def test_tables_are_laid_over_each_other_name_by_name():
+    """Tables in tables too; a list, and a reference to a secret, is one value."""
+    below = {"a": {"x": 1, "y": [1]}, "b": {"$secret": "one"}, "c": 1}
+    candidate = Candidate(Key("adapter", "thing"), "a", object, settings=below)
+    above = {"a": {"y": [2], "z": 3}, "b": {"$secret": "two"}}
+    assert merged(candidate, above) == {"a": {"x": 1, "y": [2], "z": 3}, "b": {"$secret": "two"}, "c": 1}
+    assert (merged(candidate, None), below["a"]) == (below, {"x": 1, "y": [1]})

@@ -53,7 +53,7 @@ def started(project, clock, flaky):
     """A runtime whose wall clock is the virtual one, and whose jitter is none."""
     runtime = project.runtime(plugins=[flaky])
     begin = project.now
-    for stream in [runtime.remote._stream("prod")]:
+    for stream in [runtime.remote.stream("prod")]:
         stream.wall = lambda: begin + clock.time() + flaky.__dict__.get("jump", 0)
         stream.draw = lambda: 0.5
     runtime.remote._wall = stream.wall

@@ -341,7 +341,7 @@ def test_s14_what_cannot_be_kept_is_taken_back(project, monkeypatch):
     runtime = project.runtime()
     project.synced(runtime)
     project.publisher.publish(A, B)
-    stream = runtime.remote._stream("prod")
+    stream = runtime.remote.stream("prod")
     do = stream.files.disk.do
 
     def full(step, call, *args, **more):
@@ -517,7 +517,7 @@ def test_two_streams_are_strangers(project):
     project.publisher.publish(A)
     other.publish({**A, "provider": "beta", "priority": 1})
     runtime = project.runtime()
-    stream = runtime.remote._stream("beta")
+    stream = runtime.remote.stream("beta")
     stream.wall = lambda: project.now
     project.synced(runtime)
     stream.sync()

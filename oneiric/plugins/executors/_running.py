@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -262,7 +263,12 @@ class Local:
             if not await self._journal.claim(found, again):
                 return False
             self._recent.pop(found.id, None)
-            steps = await self._journal.steps(found.id)
+            try:
+                steps = await self._journal.steps(found.id)
+            except BaseException:  # it is ours by now, and does not go on
+                with contextlib.suppress(StateError):  # which is told already
+                    await self._let_go(found.id)
+                raise
             finished = {step.name: step.result for step in steps if step.state == "succeeded"}
             await self._begin(again, job, body, finished, inside=inside, undo=self._let_go)
             inside = False

@@ -37,8 +37,8 @@ CREATE = (
 )
 _SELECT = """SELECT id, kind, name, state, key, payload, version, result, error, submitted, started, ended, node, owner
              FROM runs"""
-_WHICH = """ WHERE ?1 IN ('', kind) AND ?2 IN ('', name)
-             AND (?3 = '[]' OR state IN (SELECT value FROM json_each(?3))) ORDER BY number DESC"""
+_WHICH = """ WHERE :kind IN ('', kind) AND :name IN ('', name)
+             AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states))) ORDER BY number DESC"""
 
 #: Whether who has that token lives.
 Lives = Callable[[str | None], bool]
@@ -156,7 +156,7 @@ def runs(
     # What is queued or running may be lost.
     stored = sorted(states | {"queued", "running"} if "lost" in states else states)
     found: list[Run] = []
-    rows = db.execute(_SELECT + _WHICH, (kind, name, json.dumps(stored)))
+    rows = db.execute(_SELECT + _WHICH, {"kind": kind, "name": name, "states": json.dumps(stored)})
     for row in rows:
         run = _run(row, place)
         if not states or run.state in states:

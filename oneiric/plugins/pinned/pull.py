@@ -93,6 +93,7 @@ def _head(asked: Pull) -> tuple[bytes, str | None, bool]:
     return got.data, got.etag, got.data == before
 
 
+@lru_cache(maxsize=64)
 def _release_of(head: bytes) -> Release | None:
     """What a head that was kept says; None where it is damaged.  Nothing is believed by that."""
     try:

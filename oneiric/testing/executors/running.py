@@ -158,6 +158,11 @@ class Running(Places):
             needy = job(needs=frozenset({missing}))
             await refused(executing.submit(needy, gives(1, calls)), f"a job that needs {missing!r}")
         assert (calls, await executing.runs()) == ([], [])
+        if "resume" not in self.capabilities:
+            identity = await executing.submit(job(), gives([float("nan")]))
+            await executing.wait(identity)
+            await refused(executing.resume(identity, job(), gives(1, calls)), "to resume a run")
+            assert calls == []
 
     @promise("cancel")
     async def test_a_run_ends_on_request(self, executing: Executing, folder: Path) -> None:
