@@ -13,13 +13,14 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 from oneiric_hookspecs import OneiricError, Spec, errors, specs
 
 from oneiric import settings
 from oneiric.cli.doctor import checking
+from oneiric.plugins import telemetry
 from oneiric.cli.config.common import as_toml
 from oneiric.settings.environment import PLAIN
 from oneiric.settings.layers import leaves
@@ -160,6 +161,7 @@ def the_settings() -> Iterator[str]:
         ("[state]", settings.StateSection),
         ("[lifecycle]", settings.LifecycleSection),
         ('[lifecycle.keys."domain:name"]', settings.Lifecycle),
+        ("[remote.NAME]", settings.Stream),
     ):
         yield f"## {title}\n"
         yield from table(("key", "default", "meaning"), _fields(cls))
@@ -217,11 +219,14 @@ def _fields(cls: type) -> Iterator[tuple[str, str, str]]:
         if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
             default = default.factory()
         shown = (
-            ""
+            "required"
+            if default is attrs.NOTHING
+            else ""
             if default is None or default in ((), {}) or not isinstance(default, int | float | str | bool)
             else default
         )
-        yield f"`{field.name}`", f"`{shown!r}`" if shown != "" else "", meanings.get(field.name, "")
+        said = shown if default is attrs.NOTHING else f"`{shown!r}`" if shown != "" else ""
+        yield f"`{field.name}`", said, meanings.get(field.name, "")
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
@@ -483,6 +488,28 @@ def _inner(schema: Any) -> list[tuple[str, dict[str, Any]]]:
     return list(found.items())
 
 
+def the_telemetry() -> Iterator[str]:
+    """What is told to OpenTelemetry and to the log, and the words that stand in it."""
+    from oneiric_hookspecs.remote import Code
+
+    yield "# Telemetry\n"
+    yield "Written by `docs/generate.py` from the plugin `telemetry`. It tells the API of OpenTelemetry; an application that"
+    yield "sets up an SDK sees it, and without one it costs next to nothing. Attributes are bounded: names of streams and"
+    yield "domains, outcomes, codes; no address, no text of an error.\n"
+    yield "## Metrics\n"
+    yield from table(("metric", "is"), ((f"`{name}`", about) for name, about in telemetry.METRICS.items()))
+    yield ""
+    yield "## Spans\n"
+    yield "`oneiric.remote.sync`: one for each sync, as long as it took, with the outcome and the figures of its report as"
+    yield "attributes `oneiric.*`; its status is an error, with the code, where nothing was accepted.\n"
+    yield "## Events of the log\n"
+    yield f"`{telemetry.EVENT}`, on the logger `oneiric.remote`: one for each sync, with the fields of the span. A warning where"
+    yield "nothing was accepted, and one of its own where a sync takes longer than `latency_budget`.\n"
+    yield "## Codes of streams\n"
+    yield "Why a sync accepted nothing: in reports, in metrics, in `oneiric remote-status`.\n"
+    yield ", ".join(f"`{code}`" for code in get_args(Code)) + "."
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "hooks.md": hooks,
     "errors.md": the_errors,
@@ -491,6 +518,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "testing.md": the_testing,
     "actions.md": the_actions,
     "adapters.md": the_adapters,
+    "telemetry.md": the_telemetry,
 }
 
 

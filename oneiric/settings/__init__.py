@@ -10,6 +10,7 @@ from .loading import SettingsSource, examine, load
 from .model import Settings
 from .overrides import Flag
 from .sections import App, DomainSection, Lifecycle, LifecycleSection, Plugins, Resolver, StateSection
+from .streams import Stream
 from .stack_order import parse_stack_order
 from .strict import structure
 
@@ -24,6 +25,7 @@ __all__ = [
     "Settings",
     "SettingsSource",
     "StateSection",
+    "Stream",
     "examine",
     "load",
     "parse_stack_order",
