@@ -1,5 +1,8 @@
 """From settings to a runtime: which plugins are in it, and why."""
 
+import gc
+import weakref
+
 import pytest
 from oneiric_hookspecs import Candidate, Key, PluginError, ResolutionError, SettingsError, hookimpl
 
@@ -191,3 +194,17 @@ def test_a_store_that_nobody_brings_is_told_when_the_settings_are_read():
     assert [str(each) for each in runtime.settings.warnings] == [
         "state.url: no plugin brings a store 'memry' (did you mean memory:?)"
     ]
+
+
+def test_a_runtime_that_nobody_holds_is_gone(run):
+    """Whether it ran or not: no plugin that is built in keeps it, in a table of its own or otherwise."""
+
+    async def ran():
+        async with assemble({"state": {"url": "memory:"}}, environment=False) as runtime:
+            return weakref.ref(runtime)
+
+    looked_at = weakref.ref(assemble({"state": {"url": "memory:"}}, environment=False))
+    closed = run(ran)
+    gc.collect()
+
+    assert (looked_at(), closed()) == (None, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import attrs
 from oneiric_hookspecs import NAME, Host
@@ -17,8 +17,19 @@ if TYPE_CHECKING:
 
 #: In the state store: schedules that were started, and what is known of each that runs.
 KEPT, KNOWN = "schedules/", "scheduled/"
-#: The scheduler of each runtime that has one.
-active: WeakKeyDictionary[Host, Scheduler] = WeakKeyDictionary()
+# Weak on both sides: a scheduler knows its runtime, and neither would ever be let go of.
+_active: WeakKeyDictionary[Host, ref[Scheduler]] = WeakKeyDictionary()
+
+
+def make_active(host: Host, scheduler: Scheduler) -> None:
+    """*scheduler* is that of *host* from now on, as long as somebody else holds it."""
+    _active[host] = ref(scheduler)
+
+
+def active(host: Host) -> Scheduler | None:
+    """The scheduler of a runtime; None where it has none."""
+    found = _active.get(host)
+    return None if found is None else found()
 
 
 def a_name(_: Any, attribute: Any, value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ BROKEN = 1
 
 _ALL_KEPT = (
     "kept: no call failed because of a swap; what was no good was refused, or rolled back while the one before it "
-    "served; and every instance was closed, once"
+    "served; work was done once, also over kill -9; nothing was believed but what was signed; and every instance was "
+    "closed, once"
 )
 
 
@@ -40,9 +42,11 @@ _ALL_KEPT = (
 def command(context: Context, clients: int, swaps: int, seconds: float, keep: str | None) -> None:
     """See it work: swaps under load, a refusal, a rollback.
 
-    In a project of its own, with a settings file and a plugin: clients work on adapter:cache without pause while it
-    is swapped, while candidates that are no good are refused, and while one that turns bad is rolled back.  Exits
-    with 0 if every promise was kept, with 1 and a sentence for each that was not.
+    In a project of its own, with a settings file and two plugins: clients work on adapter:cache without pause while
+    it is swapped, while candidates that are no good are refused, and while one that turns bad is rolled back; while a
+    service, a task, an event, a workflow that is killed, and actions do their work; and while better candidates come
+    by a signed stream, from a web server on this machine.  Exits with 0 if every promise was kept, with 1 and a
+    sentence for each that was not.
     """
     figures = _played(context, clients, swaps, seconds, keep)
     context.show(figures, "oneiric/demo/1", lambda _: _ending(context, figures))
@@ -55,17 +59,26 @@ def _played(context: Context, clients: int, swaps: int, seconds: float, keep: st
     from oneiric.settings import load
 
     from .narrator import Narrator
-    from .project import PLUGIN, project
-    from .story import Size, Story
+    from .project import PLUGIN, furnish, project
+    from .publisher import Publisher
+    from .serving import Server
+    from .stage import Size
+    from .story import Story
 
+    context.log()
     narrator = Narrator(context)
     try:
-        with context.quiet_for_json(), project(keep) as folder:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(context.quiet_for_json())
+            folder = stack.enter_context(project(keep))
+            publisher = Publisher(folder / "publisher")
+            server = stack.enter_context(Server(publisher.public))
+            furnish(folder, server.url, publisher.keyring(1))
             # What the user's own environment says is not about this project.
             settings = load(folder / "oneiric.toml", environ={})
             if keep is None:
                 narrator.begin(
-                    "A runtime from a settings file and a plugin, in a temporary folder (--keep DIR keeps it)"
+                    "A runtime from a settings file and two plugins, in a temporary folder (--keep DIR keeps it)"
                 )
             else:
                 narrator.begin(f"A runtime from {folder / 'oneiric.toml'}, which stays there")
@@ -75,7 +88,9 @@ def _played(context: Context, clients: int, swaps: int, seconds: float, keep: st
             with context.quiet():
                 runtime = assemble(settings, off=options.off, load_plugins=options.plugins, strict=True)
             narrator.listen(PLUGIN)
-            figures = asyncio.run(Story(runtime, narrator, Size(clients, swaps, seconds)).play())
+            size = Size(clients, swaps, seconds)
+            story = Story(runtime, narrator, size, folder=folder, publisher=publisher, server=server)
+            figures = asyncio.run(story.play())
     finally:
         narrator.close()
     return {**figures, "project": None if keep is None else str(folder), "scenes": narrator.scenes}

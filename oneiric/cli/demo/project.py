@@ -1,4 +1,4 @@
-"""The demo's project: a folder with real settings and a real plugin."""
+"""The demo's project: a folder with real settings and two real plugins."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ import click
 
 MODULE = "demo_shop"
 PLUGIN = f"{MODULE}:Shop"
+WORK = "demo_work"
+#: What ``security.signature`` signs with.
+SECRET = "an example, and no secret at all"
 
 
 @contextlib.contextmanager
 def project(keep: str | None) -> Iterator[Path]:
-    """A folder with ``oneiric.toml`` and the plugin, from which the plugin can be imported in the block.
+    """A folder for ``oneiric.toml`` and the plugins, which can be imported from it in the block; see ``furnish``.
 
     Args:
         keep: Where to make it, and leave it; None makes a temporary one.
@@ -27,7 +30,7 @@ def project(keep: str | None) -> Iterator[Path]:
         # What a plugin's thread may still hold open must not keep the rest from being removed.
         with tempfile.TemporaryDirectory(prefix="oneiric-demo-", ignore_cleanup_errors=True) as name:
             folder = Path(name).resolve()
-            with _furnished(folder):
+            with _importable(folder):
                 yield folder
         return
     folder = Path(keep).absolute()
@@ -37,21 +40,46 @@ def project(keep: str | None) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise click.UsageError(f"cannot make {folder}: {error.strerror}") from None
-    with _furnished(folder):
+    with _importable(folder):
         yield folder
 
 
-@contextlib.contextmanager
-def _furnished(folder: Path) -> Iterator[None]:
+def furnish(folder: Path, url: str, keyring: Path) -> None:
+    """Write the settings, the plugins, and what they name.
+
+    Args:
+        folder: Where.
+        url: Of the stream.
+        keyring: Its first one, which comes to the application on another way than the stream.
+    """
     templates = files(__package__) / "templates"
     settings = (templates / "oneiric.toml").read_text("utf-8")
-    # A string of JSON is one of TOML.
-    settings = settings.replace("@FOLDER@", json.dumps(str(folder / "cache.sqlite")))
+    values = {"@CACHE@": folder / "cache.sqlite", "@SECRET@": f"file:{folder / 'signing.key'}", "@URL@": url}
+    for name, value in values.items():
+        settings = settings.replace(name, json.dumps(str(value)))  # a string of JSON is one of TOML
     (folder / "oneiric.toml").write_text(settings, "utf-8")
-    (folder / f"{MODULE}.py").write_text((templates / f"{MODULE}.py").read_text("utf-8"), "utf-8")
+    for module in (MODULE, WORK):
+        (folder / f"{module}.py").write_text((templates / f"{module}.py").read_text("utf-8"), "utf-8")
+    secret = folder / "signing.key"
+    secret.touch(mode=0o600)
+    secret.write_text(SECRET, "utf-8")
+    (folder / "shop-keys.json").write_bytes(keyring.read_bytes())
+
+
+def done(folder: Path) -> list[str]:
+    """What has really been done so far, in whichever process."""
+    try:
+        return (folder / "done.txt").read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Iterator[None]:
     sys.path.insert(0, str(folder))
     try:
         yield
     finally:
         sys.path.remove(str(folder))
-        sys.modules.pop(MODULE, None)
+        for module in (MODULE, WORK):
+            sys.modules.pop(module, None)

@@ -184,7 +184,7 @@ class Plugin:
 
     def _someone(self, name: str) -> None:
         """That somebody runs what is kept, and the name is free.  Raises: ActionError."""
-        scheduler = active.get(self._host)
+        scheduler = active(self._host)
         if scheduler is None or not scheduler.settings.kept:
             raise ActionError(
                 f"{KEY}: nobody would run it",

@@ -10,7 +10,7 @@ import attrs
 from attrs.validators import ge, le
 from oneiric_hookspecs import Host, PluginContext, hookimpl
 
-from oneiric.plugins._schedules import Schedule, active, names
+from oneiric.plugins._schedules import Schedule, make_active, names
 from oneiric.plugins._timing import zone_of
 
 from .running import Scheduler
@@ -62,7 +62,7 @@ class Plugin:
     ) -> None:
         self._scheduler = Scheduler(context.host, context.settings, context.log, wall, chance)
         if context.host is not None:
-            active[context.host] = self._scheduler
+            make_active(context.host, self._scheduler)
 
     @hookimpl
     def oneiric_started(self, host: Host) -> None:

@@ -97,7 +97,7 @@ def run_(context: CommandContext) -> None:
 
 
 def _scheduler(host: Host) -> Scheduler:
-    found = active.get(host)
+    found = active(host)
     if found is None:
         raise NoSchedule("nobody runs schedules", hint="the plugin scheduler is off")
     return found

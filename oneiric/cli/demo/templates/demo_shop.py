@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import inspect
 import time
 
 import attrs
@@ -194,7 +195,9 @@ class Shop:
             return None
 
         async def create():
-            inner = await (factory() if settings is None else factory(settings=settings))
+            inner = factory() if settings is None else factory(settings=settings)
+            if inspect.isawaitable(inner):
+                inner = await inner
             return Watched(inner, candidate.provider, self.ledger)
 
         return Build(create, mode="async")
