@@ -200,7 +200,7 @@ FACTORIES = {
     "an entry point that nobody has": (
         '"ep:no-such-factory"',
         "no distribution has a factory 'no-such-factory' in the group oneiric.factories",
-        "there are: none",
+        "there are: graph",
     ),
 }
 

@@ -141,11 +141,15 @@ ANSWERS = [
         factories         builtin      on                 N ms  activate, load
         probes            builtin      on                 N ms  probe
         probation         builtin      on                 N ms  rollback
+        guards.scope      builtin      on                 N ms  check_manifest
+        guards.factories  builtin      on                 N ms  check_manifest
+        guards.prune      builtin      on                 N ms  check_manifest
+        pinned            builtin      on                 N ms  verifiers
         domains.adapter   builtin      on                 N ms  domains
-        domains.service   builtin      on                 N ms  domains
+        domains.service   builtin      on                 N ms  activate, domains, failed, probe
         domains.task      builtin      on                 N ms  domains, started
         domains.event     builtin      on                 N ms  activated, domains, started, swapped
-        domains.workflow  builtin      on                 N ms  domains
+        domains.workflow  builtin      on                 N ms  domains, started
         domains.action    builtin      on                 N ms  domains
         cache.disk        builtin      on     1           N ms  candidates
         cache.memory      builtin      on     1           N ms  candidates
@@ -215,9 +219,9 @@ def test_hook_is_explained_by_its_order(shop):
         ("oneiric_candidates", "declares", "sync", "Candidate")
     ]
     assert [(each["plugin"], each["mark"], each["why"]) for each in said[0]["implementations"]] == [
-        ("cache.disk", None, "registered as number 12; the oldest is asked first"),
-        ("cache.memory", None, "registered as number 13; the oldest is asked first"),
-        ("shop", None, "registered as number 14; the oldest is asked first"),
+        ("cache.disk", None, "registered as number 16; the oldest is asked first"),
+        ("cache.memory", None, "registered as number 17; the oldest is asked first"),
+        ("shop", None, "registered as number 18; the oldest is asked first"),
     ]
     assert said[0]["implementations"][2]["where"] == f"{shop.path}/shop.py:8"
     assert shop.run("explain", "--hook", "oneiric_candidates", "--json").json["hooks"] == said

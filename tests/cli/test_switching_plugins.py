@@ -154,13 +154,13 @@ def test_twice_is_once(shop):
 
 def test_off_says_what_a_built_in_declares(shop):
     """Ours may be imported, so that is known."""
-    ended = shop.run("plugins", "off", "cache.memory", "domains.workflow")
+    ended = shop.run("plugins", "off", "cache.memory", "domains.action")
 
     assert ended.out.splitlines() == [
         "cache.memory is off from the next start on",
         "  it brings: adapter:cache memory",
-        "domains.workflow is off from the next start on",
-        "  it brings: domain workflow",
+        "domains.action is off from the next start on",
+        "  it brings: domain action",
     ]
     found = shop.run("list", "--json").json["keys"]
     assert [each["winner"] for each in found if each["key"] == "cache"] == ["disk"]
