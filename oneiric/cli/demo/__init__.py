@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ _ALL_KEPT = (
 )
 @click.option(
     "--seconds",
-    default=3.0,
+    default=2.0,
     show_default=True,
     type=click.FloatRange(0, 3600),
     help="What those are spread over.",
@@ -65,13 +66,18 @@ def _played(context: Context, clients: int, swaps: int, seconds: float, keep: st
     from .stage import Size
     from .story import Story
 
-    context.log()
+    if context.options.verbosity < 0:
+        # The story's own lines are logged, too: it is not all of logging that is to be quiet.
+        logging.getLogger("oneiric").addHandler(logging.NullHandler())
+    else:
+        context.log()
     narrator = Narrator(context)
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(context.quiet_for_json())
             folder = stack.enter_context(project(keep))
             publisher = Publisher(folder / "publisher")
+            stack.callback(publisher.close)
             server = stack.enter_context(Server(publisher.public))
             furnish(folder, server.url, publisher.keyring(1))
             # What the user's own environment says is not about this project.
@@ -109,6 +115,8 @@ def _ending(context: Context, figures: dict[str, Any]) -> str:
         ("refused", f"{figures['refused']:,}", ""),
         ("instances made, closed", f"{made:,}, {closed:,}", _kept(made == closed)),
         ("used after close", f"{figures['used_after_close']:,}", _kept(figures["used_after_close"] == 0)),
+        *_work(figures["work"]),
+        *_stream(figures["stream"]),
         ("p50 of a call", _ms(calm["p50_ms"]), f"{_ms(busy['p50_ms'])} while a swap was under way"),
         ("p99 of a call", _ms(calm["p99_ms"]), f"{_ms(busy['p99_ms'])} while a swap was under way"),
         ("took", f"{figures['seconds']:.1f} s", ""),
@@ -122,6 +130,36 @@ def _ending(context: Context, figures: dict[str, Any]) -> str:
     folder = figures["project"]
     where = [] if folder is None else ["", f"look around: oneiric -c {folder}/oneiric.toml list"]
     return "\n".join(["", *lines, "", *verdict, *where])
+
+
+def _work(work: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Of the second chapter; a scene that was cut short has no figures."""
+    rows = []
+    if "task" in work:
+        task = work["task"]
+        rows.append(("task asked for, done", f"{task['asked']}, {task['done']}", _kept(task["done"] == 1)))
+    if "event" in work:
+        outcomes = list(work["event"].values())
+        handled, failed = outcomes.count("handled"), outcomes.count("failed")
+        rows.append(("handlers well, failing", f"{handled}, {failed}", _kept((handled, failed) == (1, 1))))
+    if "workflow" in work:
+        again = [node for node, times in work["workflow"]["times_run"].items() if times > 1]
+        note = f"{', '.join(again)}, cut short by kill -9" if again else ""
+        rows.append(("nodes run twice", f"{len(again)}", note))
+    return rows
+
+
+def _stream(stream: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Of the third chapter."""
+    rows = []
+    if "upgrade_calls" in stream:
+        calls, failed = stream["upgrade_calls"], stream["upgrade_failed_calls"]
+        rows.append(("calls in the upgrade, failed", f"{calls:,}, {failed:,}", _kept(not failed)))
+    if stream:
+        rows.append(("syncs, requests", f"{stream['syncs']}, {stream['requests']}", ""))
+        made, refused = len(stream["refused"]), sum(code is not None for code in stream["refused"].values())
+        rows.append(("forged releases, refused", f"{made}, {refused}", _kept(made == refused)))
+    return rows
 
 
 def _wrapped(text: str) -> str:

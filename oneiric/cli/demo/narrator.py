@@ -20,6 +20,16 @@ _COLORS = {
     "refused": "yellow",
     "retired": "cyan",
     "resolved": "cyan",
+    "rejected": "yellow",
+    "unreachable": "yellow",
+    "killed": "red",
+    "lost": "red",
+    "handled": "green",
+    "resumed": "green",
+    "signed": "green",
+    "synced": "green",
+    "upgraded": "green",
+    "believed": "green",
 }
 
 

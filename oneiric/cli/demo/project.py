@@ -16,7 +16,7 @@ MODULE = "demo_shop"
 PLUGIN = f"{MODULE}:Shop"
 WORK = "demo_work"
 #: What ``security.signature`` signs with.
-SECRET = "an example, and no secret at all"
+SECRET = "an example, and no secret at all"  # noqa: S105 - as it says
 
 
 @contextlib.contextmanager
@@ -76,10 +76,14 @@ def done(folder: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _importable(folder: Path) -> Iterator[None]:
+    def forget() -> None:
+        for module in (MODULE, WORK):
+            sys.modules.pop(module, None)
+
+    forget()  # those of another demo, where one was looked at in this process
     sys.path.insert(0, str(folder))
     try:
         yield
     finally:
         sys.path.remove(str(folder))
-        for module in (MODULE, WORK):
-            sys.modules.pop(module, None)
+        forget()

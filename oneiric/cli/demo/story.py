@@ -87,7 +87,9 @@ class Story:
             not ledger.used_after_close, f"{ledger.used_after_close} calls reached a closed instance"
         )
         stage.promise(not self._closed.left, f"left behind at the end: {', '.join(self._closed.left)}")
-        stage.promise(bool(clients.bad), "no call failed on the provider that turned bad, so nothing was shown")
+        stage.promise(
+            bool(clients.bad), "no call failed on the provider that turned bad, so nothing was shown"
+        )
         stage.promise(ended == 1, f"the service ended {ended} times, not once")
         return {
             "verdict": "broken" if stage.broken else "kept",
