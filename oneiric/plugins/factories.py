@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
 from typing import Any
 
 from oneiric_hookspecs import Build, Candidate, Permanent, a_few, hookimpl, nearest
 
 from oneiric.plugins._calling import build_of
-
-#: The entry-point group of factories that are named ``ep:NAME``.
-GROUP = "oneiric.factories"
+from oneiric.plugins._entry_points import FACTORIES, factories
 
 
 @hookimpl(trylast=True)
@@ -57,12 +54,13 @@ def _imported(target: str) -> Any:
 
 def _entry_point(target: str) -> Any:
     name = target.removeprefix("ep:")
-    there = entry_points(group=GROUP)
+    there = factories()
     found = [each for each in there if each.name == name]
     if not found:
-        near = nearest(name, there.names)
-        hint = f"did you mean ep:{near}?" if near else f"there are: {a_few(there.names)}"
-        raise Permanent(f"no distribution has a factory {name!r} in the group {GROUP}", hint=hint)
+        names = {each.name for each in there}
+        near = nearest(name, names)
+        hint = f"did you mean ep:{near}?" if near else f"there are: {a_few(names)}"
+        raise Permanent(f"no distribution has a factory {name!r} in the group {FACTORIES}", hint=hint)
     if len(found) > 1:
         who = a_few(each.dist.name for each in found if each.dist is not None)
         raise Permanent(

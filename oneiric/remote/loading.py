@@ -20,6 +20,8 @@ from typing import Any
 import attrs
 from oneiric_hookspecs import Domain, StreamView, nearest
 
+from oneiric.installed import installed
+
 #: The entry-point group of factories that are named ``ep:NAME``.
 GROUP = "oneiric.factories"
 
@@ -74,24 +76,25 @@ def _only(declare: Any, name: str) -> Any:
 
 def _entry_point(name: str) -> Any:
     """G1."""
-    from importlib.metadata import entry_points
-
-    there = entry_points(group=GROUP)
-    found = {
-        (each.value, each.dist.name if each.dist is not None else "") for each in there if each.name == name
-    }
+    there = [each for each in installed(GROUP) if not each.fault]
+    found = {(each.target, each.distribution) for each in there if each.name == name}
     if len(found) != 1:
-        near = nearest(name, there.names)
+        near = nearest(name, {each.name for each in there})
         hint = f"; did its publisher mean ep:{near}?" if near and not found else ""
         raise Unloadable(
             f"several distributions have a factory {name}"
             if found
             else f"no distribution that is installed has a factory {name}{hint}"
         )
+    [(target, _)] = found
+    module_name, _, path = target.partition(":")
     try:
-        return next(each for each in there if each.name == name).load()
+        loaded: Any = importlib.import_module(module_name)
+        for part in filter(None, path.split(".")):
+            loaded = getattr(loaded, part)
     except Exception as error:
         raise Unloadable(f"ep:{name} cannot be imported: {type(error).__name__}: {_line(error)}") from error
+    return loaded
 
 
 def _named(name: str, view: StreamView) -> Any:

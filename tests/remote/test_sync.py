@@ -567,3 +567,26 @@ def test_a_new_epoch_puts_an_end_to_the_old_one(project):
     project.publisher.rotate(epoch=2)
 
     assert outcome(project.synced(project.runtime())) == ("rejected", "rollback", None)
+
+
+def test_a_damaged_distribution_hides_no_factory(project, monkeypatch, tmp_path_factory):
+    """Metadata of somebody else's that is no text: ``ep:NAME`` is found, checked and loaded all the same."""
+    site = tmp_path_factory.mktemp("site")
+    for name, points in (
+        ("bad", b"\xff\xfe[oneiric.factories]"),
+        ("good", b"[oneiric.factories]\nkit.plain = stream_kit:plain\n"),
+    ):
+        about = site / f"{name}-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_bytes(points)
+    monkeypatch.syspath_prepend(str(site))
+    project.publisher.publish(entry("adapter", "thing", "a", "ep:kit.plain"))
+
+    async def main():
+        async with project.runtime() as runtime:
+            [report] = await runtime.remote.sync()
+            async with runtime.use("adapter", "thing") as thing:
+                return report.outcome, thing
+
+    assert asyncio.run(main()) == ("applied", {"kind": "plain"})

@@ -12,8 +12,7 @@ from functools import cache
 
 from oneiric_hookspecs import Changes, EntryObjection, Manifest, StreamView, hookimpl, nearest
 
-#: The entry-point group of factories that are named ``ep:NAME``.
-GROUP = "oneiric.factories"
+from oneiric.plugins._entry_points import factories
 
 
 @hookimpl
@@ -49,9 +48,7 @@ def _refused(stream: StreamView, factory: str, names: Callable[[], Counter[str]]
 
 
 def _names() -> Counter[str]:
-    from importlib.metadata import entry_points
-
-    return Counter(each.name for each in entry_points(group=GROUP))
+    return Counter(each.name for each in factories())
 
 
 def _missing(line: str) -> str | None:
