@@ -93,6 +93,27 @@ def test_what_nobody_could_handle_is_listed_sent_again_and_dropped(shop):
     assert nothing.out == "there are none\n"
 
 
+def test_everything_that_nobody_could_handle_is_sent_again(shop):
+    """One whose handler is gone keeps no other from it; ids and all of them exclude each other."""
+    for _ in range(2):
+        shop.run("event", "emit", "order.paid", "--param", "total=12", "--param", "bad=true")
+
+    again = shop.run("event", "dead", "redeliver", "--all", "--json")
+    gone = shop.run("event", "dead", "redeliver", "--all", "--json", "-p", "no:shop")
+    kept = shop.run("event", "dead", "list", "--json").json["letters"]
+    both, neither = (shop.run("event", "dead", "redeliver", *words) for words in (["--all", "mail/1"], []))
+    shop.run("event", "dead", "drop", *[letter["id"] for letter in kept])
+    nothing = shop.run("event", "dead", "redeliver", "--all")
+
+    told = [(each["outcome"], each["error"]) for each in again.json["letters"]]
+    assert (again.code, told) == (4, [("failed", "OSError: no paper")] * 2)
+    told = [(each["outcome"], each["error"]) for each in gone.json["letters"]]
+    assert (gone.code, told) == (4, [("failed", "nobody is called mail any more")] * 2)
+    assert len(kept) == 2
+    assert (both.code, neither.code, both.err) == (2, 2, neither.err)
+    assert (nothing.code, nothing.out) == (0, "there are none\n")
+
+
 def test_events_of_another_process_are_heard(shop):
     """As they are emitted: one line each, or one object."""
     listening = shop.start("event", "listen", "order.**", "--after", "0", "--json")

@@ -168,6 +168,33 @@ def test_a_run_is_shown_and_remembered(shop):
     assert len(done(shop)) == 8
 
 
+def test_what_a_node_says_in_lines_stays_apart_in_one(folder):
+    """A part that does not come up says why and what next; that is no single sentence."""
+    folder.write(
+        "needy.py",
+        """
+        from oneiric_hookspecs import Candidate, Graph, Key, Node, hookimpl
+
+        class Ask:
+            async def run(self, payload, context):
+                raise OSError("no paper\\n\\n  ask   the office")
+
+        @hookimpl
+        def oneiric_candidates():
+            yield Candidate(Key.of("task", "ask"), "shop", Ask)
+            yield Candidate.ready(Key.of("workflow", "asking"), "shop", Graph([Node("ask", "ask")]))
+        """,
+    )
+    folder.write("oneiric.toml", '[app]\nplugins = ["needy"]\nstate_dir = "state"\n')
+
+    failed = folder.run("workflow", "run", "asking")
+
+    assert (failed.code, failed.err.splitlines()[0]) == (
+        4,
+        "error: workflow asking: 1 of 1 nodes failed: ask (OSError: no paper; ask the office)",
+    )
+
+
 def test_a_run_that_failed_is_gone_on_with(shop):
     """It names all nodes that failed, and how to go on; those that had succeeded are not run again."""
     for node in ("pack", "bill"):

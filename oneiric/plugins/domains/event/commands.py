@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-from oneiric_hookspecs import CommandContext, Host, PluginError
+from oneiric_hookspecs import CommandContext, Host, PluginError, StateError
 
 from oneiric.plugins._plain import plain
 from oneiric.plugins._topics import matches
@@ -155,20 +155,34 @@ def dead_list(context: CommandContext) -> None:
 
 
 @dead.command("redeliver")
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.option("--all", "every", is_flag=True, help="All there are, in the order of the list.")
 @click.pass_obj
-def redeliver(context: CommandContext, ids: Sequence[str]) -> None:
+def redeliver(context: CommandContext, ids: Sequence[str], every: bool) -> None:
     """Tell the handler again; what it cannot handle again stays, and the exit code is 4."""
+    if every == bool(ids):
+        raise click.UsageError("give the ids of dead letters, or --all")
 
     async def run(host: Host) -> None:
         events: Events = host.domain("event")
         found = []
-        for each in ids:
-            delivery = await events.redeliver(each)
-            if delivery is None:
+        for each in [letter.id for letter in await events.dead_letters()] if every else ids:
+            try:
+                delivery = await events.redeliver(each)
+            except StateError as error:
+                if not every:
+                    raise
+                # Its handler is gone: that keeps nobody else from being told.
+                found.append({"id": each, "outcome": "failed", "error": error.message})
+                continue
+            if delivery is not None:
+                found.append({"id": each, "outcome": delivery.outcome, "error": delivery.error})
+            elif not every:  # with --all somebody else was faster
                 raise await _no_such(events, each)
-            found.append({"id": each, "outcome": delivery.outcome, "error": delivery.error})
-        context.show({"letters": found} if context.json else found, "oneiric/redelivered/1")
+        if context.json or found:
+            context.show({"letters": found} if context.json else found, "oneiric/redelivered/1")
+        else:
+            click.echo("there are none")
         if any(each["outcome"] != "handled" for each in found):
             raise click.exceptions.Exit(4)
 

@@ -249,7 +249,8 @@ def described(error: BaseException) -> str:
         text = str(error)
     else:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return " ".join(text.split())  # nothing is cut: what is half a secret is not found
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "; ".join(line for line in lines if line)  # nothing is cut: what is half a secret is not found
 
 
 def _were(count: int) -> str:
