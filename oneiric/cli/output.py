@@ -164,7 +164,8 @@ def _fit(head: Sequence[str], widths: list[int], room: int) -> None:
             widths[head.index(name)] -= given
             too_much -= given
     # What a line is about is typed into the next command, and is read whole as long as the others can give.
-    others, everyone = [i for i, name in enumerate(head) if name != "KEY"], range(len(head))
+    others = [place for place, name in enumerate(head) if name not in {"ID", "KEY", "RUN"}]
+    everyone = range(len(head))
     for giving, least in ((others, 3 * LEAST), (everyone, LEAST)):
         while too_much > 0 and max((widths[i] for i in giving), default=0) > least:
             widths[max(giving, key=widths.__getitem__)] -= 1

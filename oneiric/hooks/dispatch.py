@@ -129,7 +129,9 @@ def heard(impl: Impl, said: Any) -> list[Objection]:
     for objection in objections:
         if not isinstance(objection, Objection):
             raise mistyped(objection, "an Objection")
-    return [attrs.evolve(each, plugin=impl.plugin) for each in objections]  # it may be of a class that says more
+    return [
+        attrs.evolve(each, plugin=impl.plugin) for each in objections
+    ]  # it may be of a class that says more
 
 
 def fits(answer: Any) -> tuple[str, Any, str]:

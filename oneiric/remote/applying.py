@@ -9,6 +9,7 @@ from oneiric_hookspecs import EntryIdentity, FileRef, Key
 
 from .changes import Inventory, Plan
 from .entries import source_of
+from .quiet import no_collection
 
 if TYPE_CHECKING:
     from .stream import Stream
@@ -27,7 +28,9 @@ def apply(stream: Stream, plan: Plan, artifacts: Mapping[str, FileRef] | None = 
         PluginError: The registry takes one of them not; nothing has changed.
     """
     put, drop = plan.verdicts.put, plan.verdicts.drop
-    if put or drop:
+    if not put and not drop:
+        return stream.force.registered
+    with no_collection():
         source, registry, order = source_of(stream.name), stream.registry, stream.order
         known = registry.snapshot.facts.origins.get(source.name)
         if known is not None and known.rank[1] == order:

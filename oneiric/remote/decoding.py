@@ -231,7 +231,7 @@ def _split(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
         fields = Fields(first, "the first line")
         if fields.take("spec", str) != "1":
             raise fields.wrong("spec", "1, the only one that is known")
-        header = {
+        header: dict[str, Any] = {
             "stream": fields.name("stream"),
             "version": fields.number("version"),
             "count": fields.number("count", least=0),
@@ -241,14 +241,17 @@ def _split(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
         raise Malformed(error.message, line=1) from None
     if not body.endswith(b"\n"):
         raise Malformed("the last line does not end with a line feed", line=body.count(b"\n") + 1)
-    count, there = header["count"], body.count(b"\n") - 1
-    if count != there:
-        raise Malformed(f"the first line says {count} entries, and {there} lines follow it", line=1)
-    if count * SHORTEST > len(body) - end:
+    count: int = header["count"]
+    room = count * SHORTEST <= len(body) - end
+    # No more pieces than there are to be, however many line feeds there are; behind the last of them is nothing.
+    lines = body.split(b"\n", count + 1) if room else []
+    if len(lines) != count + 2 or lines[-1]:
+        there = body.count(b"\n") - 1
+        if count != there:
+            raise Malformed(f"the first line says {count} entries, and {there} lines follow it", line=1)
         raise Malformed(f"{count} entries do not have room in {len(body)} bytes", line=1)
     if b"\r" in body:
         raise Malformed("there is a carriage return", line=body.count(b"\n", 0, body.index(b"\r")) + 1)
-    lines = body.split(b"\n")
     del lines[0], lines[-1]
     if lines and max(map(len, lines)) > LINE:
         line = next(place for place, each in enumerate(lines, 2) if len(each) > LINE)

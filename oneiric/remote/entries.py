@@ -43,8 +43,10 @@ from oneiric.settings import Settings, structure
 from oneiric.settings.hidden import secret_places
 
 from .loading import Loaded, Loader, Unloadable
+from .proved import candidate_maker
 
 _NONE: frozenset[str] = frozenset()
+_as_key = tuple.__new__
 
 
 class _No(Exception):
@@ -54,7 +56,7 @@ class _No(Exception):
 
 
 def candidates_of(
-    entries: Iterable[Entry],
+    entries: Mapping[EntryIdentity, Entry],
     view: StreamView,
     settings: Settings,
     domains: Mapping[str, Domain],
@@ -73,8 +75,7 @@ def candidates_of(
     """
     make = _Maker(view, settings, domains, opener)
     made, objections = {}, []
-    for entry in entries:
-        identity = entry.identity
+    for identity, entry in entries.items():
         try:
             made[identity] = make(entry)
         except _No as no:
@@ -97,6 +98,7 @@ class _Maker:
         self._fits: set[tuple[Any, ...]] = set()
         self._plain: set[tuple[str, str]] = set()
         self._words: dict[tuple[str, ...], frozenset[str]] = {(): _NONE}
+        self._candidate = candidate_maker()
 
     def __call__(self, entry: Entry) -> Candidate:
         # Most entries of a large stream differ in little more than their names; all that is said of the first holds of
@@ -110,6 +112,7 @@ class _Maker:
             and entry.timeout is None
             and entry.retry is None
         ):
+            # Its line was read: all that a candidate asks of these fields was asked of them there.
             return self._simple(entry)
         domain = self._domains.get(entry.domain)
         if domain is None:  # E1
@@ -148,18 +151,17 @@ class _Maker:
         capabilities = self._words.get(words)
         if capabilities is None:
             capabilities = self._words[words] = frozenset(words)
-        return Candidate(
-            Key(entry.domain, entry.key),
+        return self._candidate(
+            _as_key(Key, (entry.domain, entry.key)),
             entry.provider,
             entry.factory,
             entry.priority,
             entry.stack_level,
             entry.version or None,
             capabilities,
-            (),
             entry.distributions,
             frozenset(entry.platforms) if entry.platforms else _NONE,
-            metadata=_facts(entry),
+            _facts(entry),
         )
 
     def _made(self, entry: Entry, domain: Domain, loaded: Loaded) -> Candidate:
@@ -292,8 +294,14 @@ def conflicts(
     """
     entries = manifest.entries
     objections: list[EntryObjection] = []
+    # Few entries conflict with anybody, and most often none: only their keys are looked at.
+    strict = {identity[:2] for identity, entry in entries.items() if entry.conflicts and entry.enabled}
+    if not strict:
+        return objections
     ordered = sorted(entries)  # as they stand, but for what was retained
     for key in dict.fromkeys(identity[:2] for identity in put):
+        if key not in strict:
+            continue
         beside: dict[str, str] = {}
         picky = []
         for place in range(bisect.bisect_left(ordered, key), len(ordered)):
@@ -304,8 +312,6 @@ def conflicts(
                 beside[identity[2]] = "the same release"
                 if entries[identity].conflicts:
                     picky.append(identity)
-        if not picky:
-            continue
         for record in snapshot.records(Key(*key)):
             if record.source.name != source.name:
                 beside.setdefault(record.candidate.provider, record.source.name)

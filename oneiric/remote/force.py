@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 
 import attrs
@@ -37,5 +38,5 @@ class Force:
         return None if self.decoded is None else self.decoded.manifest
 
     def __attrs_post_init__(self) -> None:
-        counted = Counter(identity[0] for identity in self.registered)
+        counted = Counter(map(operator.itemgetter(0), self.registered))
         object.__setattr__(self, "domains", dict(sorted(counted.items())))

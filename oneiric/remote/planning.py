@@ -79,7 +79,7 @@ def _decided(
             changes, manifest, objections, view.mode
         )  # it refuses the whole, and nothing is imported for it
     made, refusals = candidates_of(
-        [manifest.entries[identity] for identity in put if identity not in bad],
+        {identity: manifest.entries[identity] for identity in put if identity not in bad},
         view,
         stream.settings,
         snapshot.domains,
@@ -102,6 +102,8 @@ def _after(
 
 def _changed(verdicts: Verdicts, registered: Inventory) -> Changes:
     """What changes in the end."""
+    if not registered:
+        return Changes(verdicts.put, (), verdicts.drop, 0)
     return Changes(
         tuple(identity for identity in verdicts.put if identity not in registered),
         tuple(identity for identity in verdicts.put if identity in registered),

@@ -10,8 +10,8 @@ from .loading import SettingsSource, examine, load
 from .model import Settings
 from .overrides import Flag
 from .sections import App, DomainSection, Lifecycle, LifecycleSection, Plugins, Resolver, StateSection
-from .streams import Stream
 from .stack_order import parse_stack_order
+from .streams import Stream
 from .strict import structure
 
 __all__ = [

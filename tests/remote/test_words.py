@@ -81,7 +81,10 @@ def test_a_dry_run_says_so(project):
 
     result = project.oneiric("remote-sync", "--dry-run")
 
-    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "nothing was registered or kept: --dry-run")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (
+        0,
+        "nothing was registered or kept: --dry-run",
+    )
     [stream] = project.json("remote-status")["streams"]
     assert (stream["condition"], stream["version"]) == ("empty", None)
 
@@ -91,13 +94,18 @@ def test_a_stream_that_is_not_there(project):
     for words in (("remote-sync", "prd"), ("remote-status", "prd")):
         result = project.oneiric(*words)
         assert (result.exit_code, result.stderr.splitlines()) == (
-            3, ["error: there is no stream prd", "  did you mean prod?"]
+            3,
+            ["error: there is no stream prd", "  did you mean prod?"],
         )
 
 
 def test_words_that_do_not_go_together(project):
     """Usage errors: nothing was fetched."""
-    for words in (("--watch", "--dry-run"), ("--refresh-interval", "5"), ("--refresh-interval", "0", "--watch")):
+    for words in (
+        ("--watch", "--dry-run"),
+        ("--refresh-interval", "5"),
+        ("--refresh-interval", "0", "--watch"),
+    ):
         assert project.oneiric("remote-sync", *words).exit_code == 2
 
 
@@ -128,7 +136,13 @@ def test_a_password_in_an_address_is_shown_nowhere(project):
     """The address is refused, without being repeated."""
     project.settings(url="https://me:hunter2@example.org/")
 
-    for words in (["list"], ["remote-sync"], ["remote-status"], ["config", "check"], ["config", "show", "--origin"]):
+    for words in (
+        ["list"],
+        ["remote-sync"],
+        ["remote-status"],
+        ["config", "check"],
+        ["config", "show", "--origin"],
+    ):
         result = project.oneiric(*words)
         assert result.exit_code == 5
         assert "hunter2" not in result.stdout + result.stderr

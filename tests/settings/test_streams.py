@@ -1,6 +1,7 @@
 """``[remote.NAME]``: what a stream's settings may say."""
 
 import pytest
+
 from oneiric.settings import Settings, examine
 
 KEYS = "keys.json"

@@ -68,7 +68,9 @@ async def _watched(context: Context, stream: str | None, interval: float | None)
     async with context.host() as host:
         remote = _remote(host, stream)
         async for report in remote.watch(stream, interval=interval):
-            context.tell({"streams": [_plain(report)]}, SCHEMA, f"{time.strftime('%H:%M:%S')} {sentence(report)}")
+            context.tell(
+                {"streams": [_plain(report)]}, SCHEMA, f"{time.strftime('%H:%M:%S')} {sentence(report)}"
+            )
 
 
 def _remote(host: Any, stream: str | None) -> Any:

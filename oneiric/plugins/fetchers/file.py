@@ -172,7 +172,8 @@ def open_file(spec: SourceSpec) -> Fetching:
         path = os.path.normpath(os.path.join(spec.folder, path))  # noqa: PTH118 - texts from here on
     if not path.startswith("/") or "\0" in path or "?" in rest or "#" in rest:
         raise PluginError(
-            "a file: address holds the path of a folder, and nothing else", hint="write file:/srv/streams/shop"
+            "a file: address holds the path of a folder, and nothing else",
+            hint="write file:/srv/streams/shop",
         )
     if path.endswith(".bundle"):
         return Bundle(path)

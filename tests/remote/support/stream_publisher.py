@@ -60,7 +60,9 @@ class Publisher:
         keys: Keys of the release role.
     """
 
-    def __init__(self, folder: Path, stream: str = "prod", *, now=time.time, root=(Key(1),), keys=(Key(2),)) -> None:
+    def __init__(
+        self, folder: Path, stream: str = "prod", *, now=time.time, root=(Key(1),), keys=(Key(2),)
+    ) -> None:
         self.folder, self.stream, self.now = folder, stream, now
         self.root, self.keys = list(root), list(keys)
         self.epoch, self.version, self.number = 1, 0, 0
@@ -106,7 +108,12 @@ class Publisher:
 
     def body(self, entries, *, version: int | None = None, **header) -> bytes:
         entries = sorted(entries, key=identity)
-        first = {"spec": "1", "stream": self.stream, "version": version or self.version, "count": len(entries)}
+        first = {
+            "spec": "1",
+            "stream": self.stream,
+            "version": version or self.version,
+            "count": len(entries),
+        }
         return "".join(json.dumps(each) + "\n" for each in [first | header, *entries]).encode()
 
     def release(self, body: bytes, **more) -> dict:
