@@ -65,8 +65,8 @@ class Stream:
     """``[remote.NAME]``.
 
     Args:
-        url: The folder its files are in, or a bundle: ``https:``, ``file:`` (relative to the settings), and ``http:`` to
-            this machine only.
+        url: The folder its files are in, or a bundle: ``https:``, ``file:`` (relative to the settings), and ``http:``
+            to this machine only.
         keyring: The file of keys that vouch for it; relative to the settings, or ``package:NAME/FILE`` of an
             importable package.
         verifier: Who decides whether a release is to be believed.

@@ -60,11 +60,9 @@ class Publisher:
         keys: Keys of the release role.
     """
 
-    def __init__(
-        self, folder: Path, stream: str = "prod", *, now=time.time, root=(Key(1),), keys=(Key(2),)
-    ) -> None:
+    def __init__(self, folder: Path, stream: str = "prod", *, now=time.time, root=None, keys=None) -> None:
         self.folder, self.stream, self.now = folder, stream, now
-        self.root, self.keys = list(root), list(keys)
+        self.root, self.keys = list(root or [Key(1)]), list(keys or [Key(2)])
         self.epoch, self.version, self.number = 1, 0, 0
         self.rotate()
 
