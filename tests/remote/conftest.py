@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ class Project:
         self.now = float(int(time.time()))
         self.publisher = Publisher(folder / "srv", now=lambda: self.now)
         (folder / "keys.json").write_bytes(self.publisher.anchor)
+        self.runtimes = []
         self.settings()
 
     def settings(
@@ -47,6 +49,7 @@ class Project:
     def runtime(self, **more):
         """A runtime of those settings; its streams have the project's clock."""
         runtime = assemble(self.folder / "oneiric.toml", environment=False, **more)
+        self.runtimes.append(runtime)
         runtime.remote._wall = lambda: self.now
         for stream in runtime.remote._streams.values():
             stream.wall = lambda: self.now
@@ -74,8 +77,11 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch) -> Project:
+def project(tmp_path, monkeypatch) -> Iterator[Project]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ONEIRIC_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return Project(tmp_path)
+    made = Project(tmp_path)
+    yield made
+    for runtime in made.runtimes:
+        runtime.remote.close()
