@@ -2,7 +2,7 @@
 
 Its bytes were verified, and are somebody else's all the same.  Rules, in order; each is tested by its number.
 
-B1  no mark before the text, no carriage return, and a line feed after every line, the last one too
+B1  no mark before the text, no carriage return, and a line feed after each line but the last, which may have one
 B2  no line is longer than 64 KiB, and there are as many as the first one says
 B3  each line is strict JSON, as ``oneiric_hookspecs.releases`` has it: J1 to J4
 B4  the first line says spec, stream, version and count, and nothing else
@@ -223,6 +223,8 @@ def _alike(one: Iterable[bytes], other: Iterable[bytes], most: int) -> int:
 
 def _split(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
     """B1, B2 and B4: the first line, and all others."""
+    if not body.endswith(b"\n"):
+        body += b"\n"  # JSON Lines leaves it to whoever writes whether there is one after the last line
     end = body.find(b"\n", 0, LINE + 1)
     if end < 0:
         raise Malformed("the first line has no end, or is longer than 64 KiB", line=1)
@@ -239,8 +241,6 @@ def _split(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
         fields.end()
     except Malformed as error:
         raise Malformed(error.message, line=1) from None
-    if not body.endswith(b"\n"):
-        raise Malformed("the last line does not end with a line feed", line=body.count(b"\n") + 1)
     count: int = header["count"]
     room = count * SHORTEST <= len(body) - end
     # No more pieces than there are to be, however many line feeds there are; behind the last of them is nothing.
