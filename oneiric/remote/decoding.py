@@ -30,7 +30,7 @@ from .quiet import no_collection
 #: Bytes of a line, at most.
 LINE = 64 * 1024
 #: Bytes of the shortest entry there can be: more entries than the body has room for are not even looked for.
-SHORTEST = len(b'{"domain":"a","key":"b","provider":"c","factory":"ep:d"}\n')
+SHORTEST = len(b'{"domain":"a","key":"b","provider":"c","factory":"d:e"}\n')
 
 
 _Entries = dict[EntryIdentity, Entry]

@@ -42,6 +42,16 @@ def check_release(
             hint=f"the settings call this one {stream!r}",
         )
     check_times(release, max_lifetime, now, wall)
+    check_floor(release, kept)
+    unknown = [each for each in release.crit if each not in UNDERSTOOD]
+    if unknown:  # S7
+        raise VerifyError(f"it asks for {unknown[0]!r}, which this reader does not understand", code="crit")
+    if release.min_client and not _new_enough(release.min_client):
+        raise VerifyError(f"it is for readers from {release.min_client} on", code="client-too-old")
+
+
+def check_floor(release: Release, kept: Kept) -> None:
+    """S5 and S6: asked once more as it is kept, for another process may have seen a newer one meanwhile."""
     floor = kept.floor
     if floor is not None and release.place < floor:  # S5
         seen = {each.place for each in (kept.release("active"), kept.release("previous")) if each is not None}
@@ -55,11 +65,6 @@ def check_release(
             code="equivocation",
             hint="whoever publishes must never sign two of one version: publish the next one",
         )
-    unknown = [each for each in release.crit if each not in UNDERSTOOD]
-    if unknown:  # S7
-        raise VerifyError(f"it asks for {unknown[0]!r}, which this reader does not understand", code="crit")
-    if release.min_client and not _new_enough(release.min_client):
-        raise VerifyError(f"it is for readers from {release.min_client} on", code="client-too-old")
 
 
 def check_times(release: Release, max_lifetime: float, now: float, wall: float) -> None:

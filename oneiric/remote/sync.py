@@ -15,6 +15,7 @@ S15  what was refused is not looked at again before the policy is another
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -46,7 +47,7 @@ from .force import Force
 from .keeping import Aside
 from .kept import Accepted, Kept, Verdict
 from .planning import plan
-from .rules import check_release, check_times
+from .rules import check_floor, check_release, check_times
 from .transport import ReplayIO, StreamIO
 
 if TYPE_CHECKING:
@@ -56,7 +57,20 @@ if TYPE_CHECKING:
 PROBE = 86_400.0
 #: Refusals for reasons that may be gone at the next sync, without another release or policy.
 PASSING: frozenset[str] = frozenset(
-    ("artifact", "conflict", "deadline", "digest", "distributions", "factory", "io", "plugin-error", "size")
+    (
+        "artifact",
+        "conflict",
+        "deadline",
+        "digest",
+        "distributions",
+        "equivocation",
+        "factory",
+        "io",
+        "plugin-error",
+        "rollback",
+        "size",
+        "stale-mirror",
+    )
 )
 
 
@@ -178,6 +192,7 @@ class Sync:
         release = self._stream.force.release
         assert release is not None
         check_times(release, self._stream.section.max_lifetime, now, wall)
+        check_floor(release, kept)  # a newer one may have been seen, of which a file is missing
         if not self._dry:
             self._heal()
         return self.told(SyncReport(self._stream.name, "unchanged"))
@@ -195,12 +210,15 @@ class Sync:
             chosen = plan(stream, decoded, release.allow_removals)  # S11
             self._skipped = tuple(chosen.skipped.items())
             artifacts = fetch_artifacts(stream, self._io, chosen, dry_run=self._dry)  # S12
+            before = stream.force.release
+            if not self._dry:
+                self._accept(pulled, kept, decoded, chosen, body, artifacts)
         except (Malformed, Rejected, VerifyError) as error:
             self._refuse(pulled, error)
             raise
-        before = stream.force.release
-        if not self._dry:
-            self._accept(pulled, kept, decoded, chosen, body, artifacts)
+        except BaseException:
+            self._see(release)
+            raise
         changes, new = chosen.changes, before is None or before.place != release.place
         return self.told(
             SyncReport(
@@ -256,6 +274,13 @@ class Sync:
         )
         self._stream.update(lambda kept: attrs.evolve(_seen(kept, pulled.release), verdict=verdict))
 
+    def _see(self, release: Release) -> None:
+        """S9, of a release that comes to nothing for a reason that is not its own: a file that is not there yet."""
+        if self._dry or self._offline:
+            return
+        with contextlib.suppress(RemoteError, OSError):  # that it cannot be kept may be the very reason
+            self._stream.update(lambda kept: _seen(kept, release))
+
     def _accept(
         self,
         pulled: Pulled,
@@ -282,8 +307,13 @@ class Sync:
             tuple(sorted(artifacts)),
             chosen.retained,
         )
+
+        def commit(kept: Kept) -> Kept:
+            check_floor(release, kept)
+            return _seen(kept, release).accept(accepted)
+
         try:
-            stream.update(lambda kept: _seen(kept, release).accept(accepted))
+            stream.update(commit)
         except BaseException:
             take_back(stream, undone)  # S14
             stream.force = before

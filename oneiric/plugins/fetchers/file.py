@@ -23,8 +23,8 @@ _PIECE = 256 * 1024
 _HEAD = 16 * 1024 + 1
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-#: The body of a release, which is called by its digest.
-_BODY = re.compile(r"(?!artifacts/|keyrings/).*[0-9a-f]{64}.*")
+#: The body of a release: called by its digest, as a rule, and no document beside the head, which are all ``.json``.
+_BODY = re.compile(r"(?!artifacts/|keyrings/)(?:.*[0-9a-f]{64}.*|.*(?<!\.json))")
 
 
 class Folder:

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 import attrs
-from oneiric_hookspecs import NAME, Malformed, RemoteError, VerifyError
+from oneiric_hookspecs import Malformed, RemoteError, VerifyError
 from oneiric_hookspecs.releases import Fields, format_time, read_json
 
 from oneiric.plugins._ed25519 import check_public
@@ -29,6 +29,8 @@ from . import dsse
 TYPE = "application/vnd.oneiric.keyring.v1+json"
 #: Keys of a keyring, at most; an envelope has no more signatures than sixteen.
 MOST = 64
+#: Characters of the id of a key, at most.
+LONGEST = 128
 
 
 @attrs.frozen
@@ -121,8 +123,9 @@ def _keys(given: dict[str, Any]) -> dict[str, bytes]:
     keys: dict[str, bytes] = {}
     for keyid, data in given.items():
         what = f"the keyring's key {keyid[:40]!r}"
-        if NAME.fullmatch(keyid) is None:
-            raise Malformed(f"{what}: an id is a name: a to z, 0 to 9, and . _ - within")
+        # What another publisher calls its keys is its own affair, as long as it can be shown and typed.
+        if not 0 < len(keyid) <= LONGEST or not keyid.isprintable():
+            raise Malformed(f"{what}: an id is a text of one line, of at most {LONGEST} characters")
         fields = Fields(data, what)
         alg, public = fields.take("alg", str), fields.take("public", str)
         fields.end()

@@ -88,7 +88,7 @@ BAD = {
     "version text": lambda d: d.update(version="1"),
     "expires before": lambda d: d.update(expires=d["issued"]),
     "local time": lambda d: d.update(expires="2099-01-01T00:00:00+00:00"),
-    "a strange id": lambda d: d["keys"].update({"Root!": d["keys"]["root"]}),
+    "a strange id": lambda d: d["keys"].update({"ro\not": d["keys"]["root"]}),
     "a field of a key": lambda d: d["keys"]["root"].update(use="sig"),
     "too many keys": lambda d: d["keys"].update({f"k{n}": {} for n in range(64)}),
 }

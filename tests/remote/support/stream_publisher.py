@@ -74,7 +74,9 @@ class Publisher:
     def write(self, path: str, data: bytes) -> None:
         place = self.folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
+        new = place.with_name(f"{place.name}.new")
+        new.write_bytes(data)
+        new.replace(place)  # nobody sees half of it
 
     def keyring(self, **more) -> dict:
         keys = {key.id: {"alg": "ed25519", "public": b64(key.public)} for key in (*self.root, *self.keys)}
