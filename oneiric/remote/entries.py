@@ -42,6 +42,7 @@ from oneiric.registry.checking import checked
 from oneiric.settings import Settings, structure
 from oneiric.settings.hidden import secret_places
 
+from .changes import not_here
 from .loading import Loaded, Loader, Unloadable
 from .proved import candidate_maker
 
@@ -298,6 +299,7 @@ def conflicts(
     strict = {identity[:2] for identity, entry in entries.items() if entry.conflicts and entry.enabled}
     if not strict:
         return objections
+    markers = snapshot.facts.world.markers
     ordered = sorted(entries)  # as they stand, but for what was retained
     for key in dict.fromkeys(identity[:2] for identity in put):
         if key not in strict:
@@ -308,7 +310,7 @@ def conflicts(
             identity = ordered[place]
             if identity[:2] != key:
                 break
-            if entries[identity].enabled:
+            if not_here(entries[identity], markers) is None:
                 beside[identity[2]] = "the same release"
                 if entries[identity].conflicts:
                     picky.append(identity)

@@ -58,9 +58,25 @@ def test_s5_a_newer_one_that_another_process_took_meanwhile_stays(project):
     keys = runtime.keys("adapter")
     kept = project.runtime().remote.status()[0].version
     again = project.synced(runtime)
+    after = runtime.keys("adapter")
 
     assert (late.outcome, late.code, "thing" in keys, kept) == ("rejected", "rollback", False, 2)
     assert (again.outcome, again.version) == ("applied", 2)
+    assert {"thing", "other"} <= set(after)
+
+
+def test_what_is_not_for_this_process_conflicts_with_nobody(project):
+    """It is not registered: neither does it stand beside another, nor does it mind who does."""
+    elsewhere = {"platforms": ["plan9"]}
+    project.publisher.publish(
+        entry("adapter", "thing", "a", "stream_kit:plain", **elsewhere),
+        entry("adapter", "thing", "b", "stream_kit:plain", conflicts=["a"]),
+        entry("adapter", "thing", "c", "stream_kit:plain", conflicts=["b"], **elsewhere),
+    )
+
+    report = project.synced()
+
+    assert (report.outcome, report.added) == ("applied", (("adapter", "thing", "b", ""),))
 
 
 # --- processes ------------------------------------------------------------------------------------------------------
@@ -125,7 +141,7 @@ else:
         seen, runtime = [], assemble("oneiric.toml", environment=False)
         for report in (sync(1, runtime)[0] for _ in range(30)):
             seen.append([report.outcome, report.code, report.version])
-        print(json.dumps(seen), flush=True)
+        os.write(1, (json.dumps(seen) + chr(10)).encode())  # in one piece, beside those of the others
     pids = [child(reader) for _ in range(4)]
     for version in range(2, 12):
         publisher.publish(*entries(version))

@@ -1,0 +1,117 @@
+"""What a verifier believes is held against the kernel's own rules all the same: S1 to S7, to the second."""
+
+import attrs
+import pytest
+from oneiric_hookspecs import FileRef, Pulled, Release, Verifier, hookimpl
+from stream_publisher import DAY, entry, stamp
+
+A = entry("adapter", "thing", "a", "stream_kit:Part")
+
+
+class Gullible:
+    """A verifier that believes what a test tells it to."""
+
+    def __init__(self, project) -> None:
+        self.project, self.says = project, None
+
+    @hookimpl
+    def oneiric_verifiers(self):
+        yield Verifier("gullible", lambda asked: self.says(asked) if callable(self.says) else self.says)
+
+    def release(self, **more) -> Release:
+        """A release of one entry, whose body is there."""
+        made = self.project.publisher.publish(A, version=more.pop("version", 1))
+        now = int(self.project.now)
+        return Release(
+            **{
+                "stream": "prod",
+                "epoch": 1,
+                "version": made["version"],
+                "issued": now - 60,
+                "expires": now + DAY,
+                "manifest": FileRef(**made["manifest"]),
+                "keyring": 1,
+            }
+            | more
+        )
+
+
+@pytest.fixture
+def gullible(project) -> Gullible:
+    project.settings('verifier = "gullible"')
+    return Gullible(project)
+
+
+CHANGES = {
+    "S3 another stream": ({"stream": "staging"}, "wrong-stream"),
+    "S4 expired this second": ({"expires": 0}, "expired"),
+    "S4 the last second": ({"expires": 1}, None),
+    "S4 for as long as may be": ({"issued": 0, "expires": 30 * DAY}, None),
+    "S4 for a second longer": ({"issued": 0, "expires": 30 * DAY + 1}, "expired"),
+    "S4 five minutes ahead": ({"issued": 300}, None),
+    "S4 a second more": ({"issued": 301}, "clock-skew"),
+    "S7 crit": ({"crit": ("quantum",)}, "crit"),
+    "S7 min_client": ({"min_client": "99"}, "client-too-old"),
+    "S7 min_client that is no version": ({"min_client": "new"}, "malformed"),
+}
+
+
+@pytest.mark.parametrize("rule", CHANGES)
+def test_a_release_is_held_against_each_rule(project, gullible, rule):
+    """Whoever believes it."""
+    change, code = CHANGES[rule]
+    times = {
+        name: int(project.now) + value for name, value in change.items() if name in ("issued", "expires")
+    }
+    gullible.says = Pulled(gullible.release(**change | times))
+
+    assert project.synced(project.runtime(plugins=[gullible])).code == code
+
+
+@pytest.mark.parametrize(("place", "code"), [((1, 1), "stale-mirror"), ((0, 9), "rollback"), ((2, 1), None)])
+def test_s5_a_place_is_epoch_and_version(project, gullible, place, code):
+    """A later epoch begins anew; of the one before nothing is taken, however high its version is."""
+    runtime = project.runtime(plugins=[gullible])
+    for version in (1, 2):
+        gullible.says = Pulled(gullible.release(version=version))
+        assert project.synced(runtime).outcome == "applied"
+    epoch, version = place
+    gullible.says = Pulled(gullible.release(version=version, epoch=epoch))
+
+    assert project.synced(runtime).code == code
+
+
+ANSWERS = {
+    "a text": ("yes", "the verifier gullible answered a str, not a Pulled"),
+    "nothing": (None, "the verifier gullible answered a NoneType, not a Pulled"),
+    "an error": (lambda asked: 1 / 0, "the verifier gullible failed: ZeroDivisionError: division by zero"),
+    "unchanged": ("unchanged", "the verifier gullible says unchanged of nothing"),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_s2_an_answer_that_is_none_is_the_verifiers_fault(project, gullible, answer):
+    """It is named, and nothing of it is believed."""
+    says, sentence = ANSWERS[answer]
+    if says == "unchanged":
+        says = attrs.evolve(Pulled(gullible.release()), unchanged=True)
+    gullible.says = says
+    report = project.synced(project.runtime(plugins=[gullible]))
+
+    assert (report.outcome, report.code, report.detail) == ("rejected", "plugin-error", sentence)
+
+
+def test_s1_what_is_stale_stays_so_though_the_clock_goes_back(project):
+    """The newest release that was verified says how late it is, also if it was refused for what it brings."""
+    project.publisher.publish(A, expires=stamp(project.now + 3600))
+    runtime = project.runtime()
+    project.synced(runtime)
+    begin = project.now
+    project.now += 7200
+    project.publisher.publish({**A, "priority": 1000})
+    refused = project.synced(runtime)
+    project.now = begin
+
+    assert (refused.code, refused.stale) == ("scope", True)
+    assert runtime.remote.status()[0].condition == "stale"
+    assert project.runtime().remote.status()[0].condition == "stale"
