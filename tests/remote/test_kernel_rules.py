@@ -1,9 +1,12 @@
 """What a verifier believes is held against the kernel's own rules all the same: S1 to S7, to the second."""
 
+import hashlib
+import os
+
 import attrs
 import pytest
-from oneiric_hookspecs import FileRef, Pulled, Release, Verifier, hookimpl
-from stream_publisher import DAY, entry, stamp
+from oneiric_hookspecs import Fetched, Fetcher, FetchError, FileRef, Pulled, Release, Verifier, hookimpl
+from stream_publisher import DAY, Key, entry, stamp
 
 A = entry("adapter", "thing", "a", "stream_kit:Part")
 
@@ -115,3 +118,128 @@ def test_s1_what_is_stale_stays_so_though_the_clock_goes_back(project):
     assert (refused.code, refused.stale) == ("scope", True)
     assert runtime.remote.status()[0].condition == "stale"
     assert project.runtime().remote.status()[0].condition == "stale"
+
+
+# --- what is kept of a refusal, and of what was ---------------------------------------------------------------------
+
+
+def test_s15_what_may_pass_is_looked_at_again(project):
+    """An artifact that was damaged on its way: the same release is taken as soon as it is whole."""
+    file = project.publisher.artifact(b"data")
+    project.publisher.write(file["path"], b"dada")
+    project.publisher.publish(entry("adapter", "file", "f", "stream_kit:from_file", artifact=file))
+    runtime = project.runtime()
+
+    refused = project.synced(runtime)
+    told = runtime.remote.status()[0].refused
+    project.publisher.write(file["path"], b"data")
+
+    assert (refused.outcome, refused.code, told["code"]) == ("rejected", "digest", "digest")
+    assert project.synced(runtime).outcome == "applied"
+    assert runtime.remote.status()[0].refused is None
+
+
+def test_s15_a_dry_run_keeps_no_refusal(project):
+    """Nor the floor: it leaves no trace."""
+    project.publisher.publish({**A, "priority": 1000})
+    runtime = project.runtime()
+
+    assert project.synced(runtime, dry_run=True).code == "scope"
+    assert not (project.folder / "state/remote").exists()
+
+
+def test_newer_keys_are_looked_for_once_a_day(project):
+    """Though the head is what it was: a key that was taken back does not count any more."""
+    project.publisher.publish(A)
+    runtime = project.runtime()
+    project.synced(runtime)
+    project.publisher.rotate(keys=[Key(7)])
+    codes = []
+    for hours in (23, 2):
+        project.now += hours * 3600
+        codes.append(project.synced(runtime).code)
+
+    assert codes == [None, "signature"]
+
+
+def test_bodies_that_nobody_needs_are_swept_by_the_sync(project):
+    """Those of the release in force and of the one before stay."""
+    runtime = project.runtime()
+    blobs = project.folder / "state/remote/prod/blobs"
+    for number in range(4):
+        release = project.publisher.publish({**A, "priority": number})
+        assert project.synced(runtime).outcome == "applied"
+        for blob in blobs.iterdir():
+            os.utime(blob, (1, 1))
+
+    bodies = {hashlib.sha256(each.read_bytes()).hexdigest() for each in project.publisher.folder.glob("m*/*")}
+    assert len(bodies) == 4
+    left = bodies & {each.name for each in blobs.iterdir()}
+    assert (len(left), release["manifest"]["sha256"] in left) == (2, True)
+
+
+def test_after_a_failure_the_source_is_opened_anew(project):
+    """A connection that went bad is no reason for the next sync to fail."""
+
+    class Source:
+        opened = fails = 0
+
+        @hookimpl
+        def oneiric_fetchers(self):
+            yield Fetcher("mine", self.open)
+
+        def open(self, spec):
+            self.opened += 1
+            return self
+
+        def get(self, path, sink, *, etag=None):
+            if self.fails:
+                raise FetchError("it went bad")
+            place = project.publisher.folder / path
+            if not place.exists():
+                return Fetched("absent")
+            sink.write(place.read_bytes())
+            return Fetched("ok")
+
+        def close(self):
+            pass
+
+    source = Source()
+    project.settings(url="mine:there")
+    project.publisher.publish(A)
+    runtime = project.runtime(plugins=[source])
+    counts = []
+    for source.fails in (0, 0, 1, 0):
+        project.synced(runtime)
+        counts.append(source.opened)
+
+    assert counts == [1, 1, 1, 2]
+
+
+def test_what_was_withdrawn_comes_back_whole(project):
+    """The same entries, signed anew, after they were withdrawn as they had expired."""
+    project.settings('on_expired = "deactivate"')
+    project.publisher.publish(A)
+    runtime = project.runtime()
+    project.synced(runtime)
+    project.now += 8 * DAY
+    project.synced(runtime)
+    withdrawn = runtime.keys("adapter")
+    project.publisher.publish(A)
+
+    assert "thing" not in withdrawn
+    assert project.synced(runtime).added == (("adapter", "thing", "a", ""),)
+    assert runtime.resolve("adapter", "thing").provider == "a"
+
+
+def test_s5_what_another_process_has_seen_counts(project):
+    """Its floor is this one's, at the next sync."""
+    project.publisher.publish(A)
+    old = (project.publisher.folder / "head.json").read_bytes()
+    runtime = project.runtime()
+    project.synced(runtime)
+    project.publisher.publish({**A, "priority": 2})
+    project.synced(project.runtime())
+    project.publisher.write("head.json", old)
+
+    assert project.synced(runtime).code == "stale-mirror"
