@@ -39,6 +39,7 @@ from .errors import (
     FetchError,
     GateTimeout,
     HealthRejected,
+    Held,
     Locked,
     Malformed,
     NoCandidate,
@@ -101,6 +102,21 @@ from .lifecycle import (
     Signals,
     SwapReport,
     Verdict,
+)
+from .operating import (
+    MODES,
+    Activity,
+    Delay,
+    DrainReport,
+    Failure,
+    Fallback,
+    GiveUp,
+    HealthSummary,
+    Mode,
+    Restart,
+    RestartHistory,
+    RestartPolicy,
+    Route,
 )
 from .plugins import Clock, CommandContext, Host, PluginContext, TaskHandle
 from .remote import (
@@ -325,5 +341,18 @@ __all__ = [
     "observes",
     "performs",
     "wraps",
+    "MODES",
+    "Activity",
+    "Delay",
+    "DrainReport",
+    "Failure",
+    "Fallback",
+    "GiveUp",
+    "HealthSummary",
+    "Mode",
+    "Restart",
+    "RestartHistory",
+    "RestartPolicy",
+    "Route",
+    "Held",
 ]
-__version__ = "1.0.0"

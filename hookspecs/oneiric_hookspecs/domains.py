@@ -38,6 +38,7 @@ class Domain:
         declared_by: A hook of the form ``declares`` with values that become candidates of this domain.
         to_candidate: ``to_candidate(value, plugin)`` makes the candidate of one of them; *plugin* is the name of who
             declared it.
+        eager: Whether a process that keeps going activates each part of this kind at its start.
         settings_by: Whose a table of settings is: ``provider`` for ``[adapters.settings.cache.disk]``, ``key`` where
             a part has one provider as a rule, and its settings are ``[actions.settings."http.fetch"]``.
     """
@@ -54,6 +55,7 @@ class Domain:
     declared_by: Spec[Any, Any, Any] | None = attrs.field(default=None, kw_only=True)
     to_candidate: Callable[[Any, str], Candidate] | None = attrs.field(default=None, kw_only=True)
     settings_by: Literal["provider", "key"] = attrs.field(default="provider", kw_only=True)
+    eager: bool = attrs.field(default=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         check_name(self.name, "domain")

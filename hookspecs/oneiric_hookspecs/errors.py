@@ -26,6 +26,7 @@
     ├── NothingToCall          the domain is not there, or has nothing to call
     ├── BreakerOpen            it failed too often lately, and is left alone for a while
     ├── Busy                   the slot was not free in time
+    ├── Held                   an operator imposed something, and this does not pass it
     ├── Superseded             a newer change took its place
     ├── RuntimeClosing         the runtime takes no new operations
     ├── WrongThread            this belongs on the runtime's loop, or off it
@@ -444,6 +445,24 @@ class Busy(OneiricError):
         waited = "" if seconds is None else f" for {seconds:g} s"
         super().__init__(f"{key} was busy{waited}", hint=f"held by {holder}" if holder else None)
         self.key, self.holder, self.seconds = key, holder, seconds
+
+
+class Held(OneiricError):
+    """An operator holds, pauses or drains it, and the change was asked for without ``override``.
+
+    ``mode`` is what is imposed, ``actor`` who did, ``note`` why, in that one's words.
+    """
+
+    exit_code = 4
+
+    def __init__(self, key: Key, *, mode: str, actor: str = "", note: str = "") -> None:
+        said = {"hold": "held", "pause": "paused", "drain": "drained"}.get(mode, mode)
+        by = f" by {actor}" if actor else ""
+        super().__init__(
+            f"{key} is {said}{by}" + (f": {note}" if note else ""),
+            hint=f"pass it with override (--override), or: oneiric resume {key.domain} {key.name}",
+        )
+        self.key, self.mode, self.actor, self.note = key, mode, actor, note
 
 
 class Superseded(OneiricError):

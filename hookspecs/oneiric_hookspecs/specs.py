@@ -7,15 +7,18 @@ Implementations name the arguments they want, in any order, and may leave the ot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from .actions import Action
 from .candidates import Candidate
 from .domains import Domain
 from .errors import Objection, OneiricError
-from .grammar import decides, declares, judges, observes, performs
-from .health import Kind
+from .grammar import decides, declares, judges, observes, performs, wraps
+from .health import Health, Kind
+from .keys import Key
 from .lifecycle import Build, Generation, Operation, Retirement, Signals, SwapReport, Verdict
+from .operating import Activity, Failure, Restart, RestartHistory, Route
 from .plugins import Host
 from .remote import Changes, Fetcher, Manifest, StreamView, SyncReport, Verifier
 from .resolution import Decision, Request, Selection, View
@@ -651,6 +654,127 @@ async def oneiric_retired(operation: Operation, retirement: Retirement) -> None:
     """
 
 
+@wraps
+def oneiric_around_operation(operation: Operation) -> AbstractContextManager[None]:
+    """Go around an operation: a span, a context for what is logged in it.
+
+    Called in the operation's own task, before its first step; left when its outcome is final.  Where nobody implements
+    it, it costs nothing.
+
+    Args:
+        operation: What goes on, before its first step.
+    Returns:
+        A context manager.  It is left with the operation's exception, if it has one.
+    Raises:
+        Exception: Recorded, when entering or leaving; it is left out, and the operation goes on.
+    Ordering:
+        Every plugin: entered newest first, left in reverse.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_around_operation(operation):
+                return tracer.start_as_current_span(f"{operation.cause} {operation.key}")
+    """
+
+
+# =====================================================================================================
+# health, supervision, and what operators impose
+# =====================================================================================================
+
+
+@observes
+async def oneiric_health_changed(key: Key, before: Health | None, after: Health) -> None:
+    """Learn that a part's health is another one.
+
+    Called where the status of a part that is bound has changed and stays so: after as many answers as ``[health]``
+    says; never for each probe.
+
+    Args:
+        key: Which part.
+        before: What it was; None where nothing was known.
+        after: What it is, with the reason.
+    Returns:
+        Nothing.
+    Raises:
+        Exception: Recorded; changes nothing.
+    Ordering:
+        Every plugin, newest first; of one part one change after another.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            async def oneiric_health_changed(key, after):
+                if after.status == "failed":
+                    await pager.call(f"{key}: {after.reason}")
+    """
+
+
+@decides(Restart)
+def oneiric_restart(key: Key, failure: Failure, history: RestartHistory) -> Restart | None:
+    """Say what is done about a part that failed by itself.
+
+    Called where a part that is to be up did not come up, where its liveness fails, and where its ``run()`` has ended.
+
+    Args:
+        key: Which part.
+        failure: What happened.
+        history: Earlier failures, and what the settings say.
+    Returns:
+        A Delay to start it again after that; a Fallback to take the next candidate; a GiveUp to leave it.  None: not
+        mine.
+    Raises:
+        OneiricError: As a GiveUp, with its text as the reason.
+        Exception: Recorded; the next one is asked.
+    Ordering:
+        Newest plugin first; the built-in policy, which follows ``[restart]``, last.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_restart(key, failure):
+                if failure.reason.startswith("licence"):
+                    return GiveUp("the licence has expired")
+    """
+
+
+@observes
+async def oneiric_activity_changed(
+    key: Key, before: Activity, after: Activity, actor: str, reason: str
+) -> None:
+    """Learn that a part is held, paused, drained or resumed.
+
+    Called when it is in force in this process; once for each part of a domain that this is imposed on.
+
+    Args:
+        key: Which part.
+        before: What was in force.
+        after: What is in force now.
+        actor: Who wanted it; empty where it ended by itself.
+        reason: Why, in that one's words.
+    Returns:
+        Nothing.
+    Raises:
+        Exception: Recorded; changes nothing.
+    Ordering:
+        Every plugin, newest first; of one part one change after another.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_activity_changed(key, after, actor, reason):
+                print(key, after.mode or "goes on", "by", actor, reason)
+    """
+
+
 # =====================================================================================================
 # what comes from streams
 # =====================================================================================================
@@ -761,6 +885,35 @@ def oneiric_synced(stream: StreamView, report: SyncReport) -> None:
             def oneiric_synced(stream, report):
                 if report.outcome == "rejected":
                     print(stream.name, report.code, report.detail)
+    """
+
+
+# =====================================================================================================
+# what a process serves
+# =====================================================================================================
+
+
+@declares(Route)
+def oneiric_routes() -> Iterable[Route]:
+    """Declare what can be read at an address of ``oneiric orchestrate --http``.
+
+    Called once, when that begins to listen.
+
+    Returns:
+        Any number of routes; none is a fine answer.
+    Raises:
+        Exception: The plugin is failed, with the reason; none of its routes are served.
+    Ordering:
+        Every plugin is asked; it decides nothing.  Two routes of one path: neither is served, and asking for it names
+        both plugins.
+    Since:
+        1.0
+    Example:
+        ::
+
+            @hookimpl
+            def oneiric_routes():
+                yield Route("/version", "text/plain", lambda: "1.0")
     """
 
 

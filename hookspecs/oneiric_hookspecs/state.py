@@ -129,6 +129,7 @@ class StateStore(Protocol):
     async def revision(self, prefix: str) -> int:
         """A number that is the same as before only if nothing below *prefix* was put or deleted; cheap to ask for.
 
+        It only grows, and is not below the revision of anything that was put below *prefix* before it was asked for.
         It may change for other reasons, but not by what happens in other folders: those whose names, up to the first
         ``/``, differ from that of *prefix*.  0 where nothing ever was put.
         """

@@ -16,6 +16,7 @@ from .sections import FIXED, Lifecycle, LifecycleSection, Limits, Plugins, Resol
 from .stack_order import stack_order
 from .streams import Stream, undefined_secrets
 from .strict import convert
+from .supervised import HealthSection, Restarting, RestartSection
 
 _ONCE = "it is set once for the whole runtime, in [lifecycle]"
 _PER_KEY = 'it is set for one key, in [lifecycle.keys."DOMAIN:NAME"]'
@@ -66,7 +67,7 @@ def _section(name: str, cls: type, table: Any) -> tuple[Any, list[Fault]]:
         except Faults as error:
             found += [fault.under("stack_order") for fault in error.faults]
         table = {**table, "stack_order": order}
-    if name == "lifecycle" and isinstance(table, Mapping):
+    if name in ("lifecycle", "restart") and isinstance(table, Mapping):
         found += _misnamed_keys(table.get("keys"))
     section = None
     try:
@@ -118,7 +119,12 @@ def _kept(name: str, cls: type, table: Mapping[str, Any]) -> Any:
 
 def _without_free(name: str, table: Any) -> Any:
     """*table* without the user's own keys where names of his stand beside them."""
-    inner = {"lifecycle": "keys", "plugins": "settings"}.get(name)
+    inner = {
+        "lifecycle": "keys",
+        "restart": "keys",
+        "health": "groups",
+        "plugins": "settings",
+    }.get(name)
     if not isinstance(table, Mapping) or not isinstance(table.get(inner), Mapping):
         return table
     return {**table, inner: {key: value for key, value in table[inner].items() if not key.startswith(FREE)}}
@@ -126,15 +132,19 @@ def _without_free(name: str, table: Any) -> Any:
 
 def _frozen(section: Any, table: Mapping[str, Any]) -> Any:
     """*section* with its mappings read-only, and each key's limits completed from those of all keys."""
-    if isinstance(section, LifecycleSection):
-        shared = {name: getattr(section, name) for name in attrs.fields_dict(Limits)}
+    if isinstance(section, LifecycleSection | RestartSection):
+        usual = Limits if isinstance(section, LifecycleSection) else Restarting
+        shared = {name: getattr(section, name) for name in attrs.fields_dict(usual)}
         keys = {
             key: attrs.evolve(
                 own, **{name: shared[name] for name in shared if name not in table["keys"][key]}
             )
             for key, own in section.keys.items()
         }
-        return attrs.evolve(section, keys=MappingProxyType(keys))
+        changed: Any = attrs.evolve(section, keys=MappingProxyType(dict[str, Any](keys)))  # type: ignore[arg-type]
+        return changed
+    if isinstance(section, HealthSection):
+        return attrs.evolve(section, groups=MappingProxyType(dict(section.groups)))
     if isinstance(section, Plugins):
         return attrs.evolve(section, settings=freeze(section.settings))
     if isinstance(section, Resolver):

@@ -15,12 +15,16 @@ from .binding import Catalogue, check, check_keys, merged, misfits, override, se
 from .environment import NO_SETTING, Variable
 from .hidden import at, digest, hidden, secret_places
 from .layers import PROFILE, Origin, in_order
+from .logged import LoggingSection
+from .orchestrated import OrchestrateSection
 from .overrides import Flag, overridden
 from .plain import FREE, Fault, Faults, Parts, canonical, is_reference, path_text, thaw
 from .references import Reading, opaque, reading, referred, undeclared
 from .sections import FIXED, App, DomainSection, Lifecycle, LifecycleSection, Plugins, Resolver, StateSection
 from .streams import Stream
 from .strict import did_you_mean, structure
+from .supervised import HealthSection, RestartSection
+from .traced import TelemetrySection
 
 T = TypeVar("T")
 Fill = Callable[[Reading], object]
@@ -60,6 +64,11 @@ class Settings:
         lifecycle: ``[lifecycle]``.
         secrets: ``[secrets]``: where each comes from, by name.
         state: ``[state]``.
+        health: ``[health]``.
+        restart: ``[restart]``.
+        orchestrate: ``[orchestrate]``.
+        logging: ``[logging]``.
+        telemetry: ``[telemetry]``.
         remote: ``[remote.NAME]``: streams, by name, in the order in which they are written.
         domains: The sections of domains, by plural; what is not well formed in one is left out until ``bind`` says so.
         profile: The profile in force.
@@ -76,6 +85,11 @@ class Settings:
     lifecycle: LifecycleSection = attrs.field(factory=LifecycleSection)
     secrets: Mapping[str, str] = attrs.field(default=MappingProxyType({}), eq=canonical, repr=False)
     state: StateSection = attrs.field(factory=StateSection)
+    health: HealthSection = attrs.field(factory=HealthSection)
+    restart: RestartSection = attrs.field(factory=RestartSection)
+    orchestrate: OrchestrateSection = attrs.field(factory=OrchestrateSection)
+    logging: LoggingSection = attrs.field(factory=LoggingSection)
+    telemetry: TelemetrySection = attrs.field(factory=TelemetrySection)
     remote: Mapping[str, Stream] = MappingProxyType({})
     domains: Mapping[str, DomainSection] = MappingProxyType({})
     profile: str = attrs.field(default="default", eq=False)

@@ -13,9 +13,13 @@ import attrs
 from oneiric_hookspecs import Key, check_name
 from oneiric_hookspecs.keys import NAME
 
+from .logged import LoggingSection
+from .orchestrated import OrchestrateSection
 from .plain import canonical
 from .rules import Rule, at_least, seconds
 from .streams import Stream
+from .supervised import HealthSection, RestartSection
+from .traced import TelemetrySection
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -124,12 +128,14 @@ class Lifecycle(Limits):
         auto_swap: When a better candidate replaces what runs.
         on_unready: Whether it goes on serving while its readiness fails.
         critical: Whether its failing makes the whole runtime unhealthy.
+        eager: Whether a process that keeps going activates it at its start; None leaves it to the domain.
     """
 
     mode: Literal["overlap", "exclusive", "in_place"] | None = None
     auto_swap: Literal["off", "on_idle", "on"] | None = None
     on_unready: Literal["serve", "reject"] | None = None
     critical: bool | None = None
+    eager: bool | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -179,11 +185,14 @@ class StateSection:
         url: Which store: ``sqlite:`` is a file in the state directory, ``sqlite:PATH`` another, ``memory:`` forgets.
         history_days: How old records of history become; older ones are dropped when new ones come.
         history_records: How many there are of each log.
+        files: Whether ``runtime_health.json``, ``lifecycle_status.json`` and ``remote_status.json`` are written into
+            the state directory; None where ``oneiric orchestrate`` keeps the process going, and nowhere else.
     """
 
     url: str = attrs.field(default="sqlite:", validator=_is_store)
     history_days: float = attrs.field(default=90.0, validator=_days)
     history_records: int = attrs.field(default=10_000, validator=at_least(1))
+    files: bool | None = None
 
 
 @attrs.frozen
@@ -207,5 +216,10 @@ FIXED: dict[str, type] = {
     "lifecycle": LifecycleSection,
     "secrets": dict[str, str],  # by name; see ``references.sources_of``
     "state": StateSection,
+    "health": HealthSection,
+    "restart": RestartSection,
+    "orchestrate": OrchestrateSection,
+    "logging": LoggingSection,
+    "telemetry": TelemetrySection,
     "remote": dict[str, Stream],  # by name
 }

@@ -5,7 +5,7 @@ views know what stands under which key: ``Desired`` what operators want, ``Obser
 has happened.
 """
 
-from .desired import Admin, Desired, Mark, Mode, Note, Pin, Wanted
+from .desired import Admin, Desired, Mark, Note, Pin, Wanted
 from .history import Event, History, Told
 from .observed import Observed, Seen
 from .opening import ApplicationStore, choose
@@ -17,7 +17,6 @@ __all__ = [
     "Event",
     "History",
     "Mark",
-    "Mode",
     "Note",
     "Observed",
     "Pin",

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import attrs
-from oneiric_hookspecs import Key, PluginError, StateError, StateStore, check_name
+from oneiric_hookspecs import MODES, Key, Mode, PluginError, StateError, StateStore, check_name
 
 from .values import Kept, change, plain, value_of
-
-#: What an operator may impose on a part, the strongest last.
-Mode: TypeAlias = Literal["hold", "pause", "drain"]
-MODES: tuple[Mode, ...] = ("hold", "pause", "drain")
 
 _ALL, _PINS, _ADMIN = "desired/", "desired/pins/", "desired/admin/"
 

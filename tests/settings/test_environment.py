@@ -135,7 +135,7 @@ def test_variables_reach_the_sections_of_domains():
         (
             "",
             "x",
-            "names no setting (there are: ONEIRIC__ACTIONS, ONEIRIC__ADAPTERS, ONEIRIC__APP, ONEIRIC__LIFECYCLE, ONEIRIC__PLUGINS, ONEIRIC__REMOTE, ONEIRIC__RESOLVER, ONEIRIC__SECRETS and 1 more)",
+            "names no setting (there are: ONEIRIC__ACTIONS, ONEIRIC__ADAPTERS, ONEIRIC__APP, ONEIRIC__HEALTH, ONEIRIC__LIFECYCLE, ONEIRIC__LOGGING, ONEIRIC__ORCHESTRATE, ONEIRIC__PLUGINS and 6 more)",
         ),
         ("LIFECYCEL__PROBATION", "1", "names no setting (did you mean ONEIRIC__LIFECYCLE?)"),
         (

@@ -36,7 +36,11 @@ class Plugin:
     @hookimpl
     def oneiric_domains(self) -> Iterable[Domain]:
         yield Domain(
-            "service", "services", "what the application offers, with a life of its own", face=self._face
+            "service",
+            "services",
+            "what the application offers, with a life of its own",
+            face=self._face,
+            eager=True,
         )
 
     def _face(self, host: Host) -> Services:
