@@ -47,10 +47,14 @@ class Pin(Kept):
     Args:
         provider: Which.
         mark: By whom, and for how long.
+        accept_unhealthy: Whether it is bound although its probes fail.
+        override: Whether it passes a hold, a pause or a quarantine.
     """
 
     provider: str
     mark: Mark = attrs.field(factory=Mark)
+    accept_unhealthy: bool = False
+    override: bool = False
 
 
 @attrs.frozen
@@ -143,15 +147,37 @@ class Desired:
     # --- saying it ---------------------------------------------------------------------------------------------------
 
     async def pin(
-        self, key: Key, provider: str, *, actor: str = "", note: str = "", until: float | None = None
+        self,
+        key: Key,
+        provider: str,
+        *,
+        actor: str = "",
+        note: str = "",
+        until: float | None = None,
+        accept_unhealthy: bool = False,
+        override: bool = False,
+        expect: int | None = None,
     ) -> int:
-        """Choose *provider* for *key*; the revision of that.  What was pinned before counts no more."""
-        pin = Pin(check_name(provider, "provider"), Mark(actor, self._now(), until, note))
-        return await self._store.put(f"{_PINS}{_checked(key)}", plain(pin))
+        """Choose *provider* for *key*; the revision of that.  What was pinned before counts no more.
 
-    async def unpin(self, key: Key) -> None:
-        """Choose nobody for *key*."""
-        await self._store.delete(f"{_PINS}{_checked(key)}")
+        Raises:
+            Conflict: The pin there is has another revision than *expect*, 0 for none.
+        """
+        mark = Mark(actor, self._now(), until, note)
+        pin = Pin(check_name(provider, "provider"), mark, accept_unhealthy, override)
+        return await self.put_back(key, pin, expect=expect)
+
+    async def put_back(self, key: Key, pin: Pin | None, *, expect: int | None = None) -> int:
+        """Have this very *pin*, or none, for *key*; the revision of that.  Raises: Conflict, as ``pin``."""
+        name = f"{_PINS}{_checked(key)}"
+        if pin is not None:
+            return await self._store.put(name, plain(pin), expect=expect)
+        await self._store.delete(name, expect=expect)
+        return await self.revision()
+
+    async def unpin(self, key: Key) -> int:
+        """Choose nobody for *key*; a revision that is not before that."""
+        return await self.put_back(key, None)
 
     async def impose(
         self,
@@ -171,7 +197,11 @@ class Desired:
         return await self._change(target, lambda admin: attrs.evolve(admin, **marks))
 
     async def resume(self, target: Key | str, *modes: Mode) -> int:
-        """Take back these *modes*, or all of them; what is imposed on the domain of a key stays."""
+        """Take back these *modes*, or all of them; what is imposed on the domain of a key stays.
+
+        Returns:
+            A revision that is not before that.
+        """
         gone: dict[str, Any] = dict.fromkeys(modes or MODES)
         return await self._change(target, lambda admin: attrs.evolve(admin, **gone))
 
@@ -188,15 +218,19 @@ class Desired:
             after = make(admin._without_past(self._now()))  # noqa: SLF001 - of this module
             return None if after._is_nothing() else plain(after)  # noqa: SLF001
 
-        return await change(self._store, name, changed)
+        return await change(self._store, name, changed) or await self.revision()
 
     # --- reading it --------------------------------------------------------------------------------------------------
 
     async def pinned(self, key: Key) -> Pin | None:
         """What is pinned to *key*, although it may have ended."""
+        return (await self.pinned_at(key))[0]
+
+    async def pinned_at(self, key: Key) -> tuple[Pin | None, int]:
+        """The same, and its revision: 0 where nothing is pinned."""
         name = f"{_PINS}{_checked(key)}"
         stored = await self._store.get(name)
-        return None if stored is None else value_of(Pin, stored.value, name)
+        return (None, 0) if stored is None else (value_of(Pin, stored.value, name), stored.revision)
 
     async def admin(self, target: Key | str) -> Admin:
         """What is imposed on a key or a domain itself, although it may have ended."""

@@ -13,7 +13,7 @@ from oneiric_hookspecs import JSON, Key, NodeSeen, PluginError, StateError, Stat
 
 from .values import Kept, plain, value_of
 
-_ALL = "observed/"
+_ALL, _SUMMARIES = "observed/", "summary/"
 
 
 @attrs.frozen
@@ -21,7 +21,8 @@ class Seen(Kept):
     """One part in one process.
 
     Args:
-        phase: As in the runtime's status: ``empty activating ready swapping confirming probation failed closed``.
+        phase: As in the runtime's status: ``empty activating ready swapping confirming probation backoff drained failed
+            closed``.
         provider: Who serves; None where nobody does.
         generation: Its number.
         since: Since when it serves, in seconds since 1970.
@@ -31,7 +32,13 @@ class Seen(Kept):
         pending: What is wanted and not so yet, in a sentence.
         error: The last failure since the last success.
         mode: What is in force of hold, pause and drain; None for nothing.
-        desired: The revision of what operators want that this node has come up to.
+        desired: The revision of what operators want that this part was acted on for.
+        outcome: What came of that: ``swapped activated unchanged rolled_back failed held``, or ``pinned`` where nothing
+            was bound and it counts from the first use on; empty where nobody wanted anything yet.
+        told: What went wrong with it, in a sentence.
+        exit: What a command that waited for it exits with.
+        ms: How many milliseconds it took.
+        previous: The provider that was promoted before; None where there was none.
         at: When this was written, in seconds since 1970.
     """
 
@@ -46,6 +53,11 @@ class Seen(Kept):
     error: str = ""
     mode: str | None = None
     desired: int | None = None
+    outcome: str = ""
+    told: str = ""
+    exit: int = 0
+    ms: float | None = None
+    previous: str | None = None
     at: float = 0.0
 
 
@@ -80,10 +92,16 @@ class Observed:
         """Say that this node lives, for the next *ttl* seconds."""
         await self._store.beat(self._writer(), info, ttl)
 
+    async def sum_up(self, summary: JSON) -> None:
+        """Write down how this node is as a whole: latencies, counts, streams, watchers."""
+        await self._store.put(f"{_SUMMARIES}{self._writer()}", summary)
+
     async def clear(self, node: str | None = None) -> None:
         """Forget all that was written of a node: this one where None."""
-        for name, _ in await self._store.scan(f"{_ALL}{node or self._writer()}/"):
+        node = node or self._writer()
+        for name, _ in await self._store.scan(f"{_ALL}{node}/"):
             await self._store.delete(name)
+        await self._store.delete(f"{_SUMMARIES}{node}")
 
     async def sweep(self) -> list[str]:
         """Forget what was written of nodes that do not live any more; their names."""
@@ -123,6 +141,11 @@ class Observed:
             node = _node(name)
             found.setdefault(node, {})[_key(name, f"{_ALL}{node}/")] = value_of(Seen, stored.value, name)
         return found
+
+    async def summary(self, node: str) -> JSON:
+        """How a node is as a whole, as it last said; None where it has said nothing."""
+        stored = await self._store.get(f"{_SUMMARIES}{node}")
+        return None if stored is None else stored.value
 
     async def revision(self) -> int:
         """Equal to that of another time only if no node has written anything in between."""
