@@ -177,10 +177,10 @@ def observes(function: Callable[..., Any]) -> Any:
 
 
 def wraps(
-    function: Callable[P, AbstractContextManager[Any]],
-) -> Spec[P, AbstractContextManager[None], AbstractContextManager[Any]]:
-    """Every plugin gives a context manager around what happens; entered in order, left in reverse."""
-    spec: Spec[P, AbstractContextManager[None], AbstractContextManager[Any]]
+    function: Callable[P, AbstractContextManager[Any] | None],
+) -> Spec[P, AbstractContextManager[None], AbstractContextManager[Any] | None]:
+    """Every plugin gives a context manager around what happens, or None; entered in order, left in reverse."""
+    spec: Spec[P, AbstractContextManager[None], AbstractContextManager[Any] | None]
     spec = _spec(function, Form.WRAPS, AbstractContextManager, None, sync=True)
     return spec
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from contextvars import Context
 from typing import Any, Literal
 
 import attrs
@@ -14,11 +15,39 @@ from .health import Health
 from .keys import Key
 
 Cause = Literal[
-    "operator", "use", "need", "probation", "dependency", "settings", "stream", "resolution", "shutdown"
+    "operator",
+    "use",
+    "need",
+    "probation",
+    "dependency",
+    "settings",
+    "stream",
+    "resolution",
+    "restart",
+    "shutdown",
 ]
 Outcome = Literal["activated", "swapped", "reconfigured", "unchanged", "rolled_back", "failed"]
 Ending = Literal["closed", "close_failed", "abandoned", "kept"]
 BuildMode = Literal["auto", "async", "thread", "inline"]
+
+
+@attrs.frozen
+class Course:
+    """How far an operation has come.
+
+    Args:
+        steps: The steps that were begun, in order, each with when: seconds on the runtime's clock.
+        now: The time on that clock when this was asked for.
+        provider: What it is to bind; empty before that is decided.
+        outcome: What came of it; None as long as nothing did, and where it failed.
+        gap_ms: How long nobody could be served, in milliseconds, up to now.
+    """
+
+    steps: tuple[tuple[str, float], ...] = ()
+    now: float = 0.0
+    provider: str = ""
+    outcome: Outcome | None = None
+    gap_ms: float = 0.0
 
 
 @attrs.frozen
@@ -32,6 +61,10 @@ class Operation:
         key: The slot.
         step: Where it is, as in ``SwapReport.steps``.
         deadline: On the runtime's clock, in seconds; None for none.
+        parent: The id of the operation inside which it was asked for, or of which it is a part; empty for none.
+        caller: The context variables of whoever asked for it; only where it is gone around, as operations run in a
+            context of their own.
+        course: Says how far it has come by then; it may be asked again, as long as it goes on and after.
     """
 
     id: str
@@ -40,6 +73,9 @@ class Operation:
     key: Key
     step: str
     deadline: float | None = None
+    parent: str = ""
+    caller: Context | None = attrs.field(default=None, eq=False, repr=False)
+    course: Callable[[], Course] = attrs.field(default=Course, eq=False, repr=False)
 
 
 @attrs.frozen
@@ -134,6 +170,7 @@ class Retirement:
         holders: Names of these, where they are known.
         drained_ms: How long its users took to finish, in milliseconds.
         error: Why closing failed.
+        closed_ms: How long closing it took after that, in milliseconds.
     """
 
     key: Key
@@ -144,6 +181,7 @@ class Retirement:
     holders: tuple[str, ...] = ()
     drained_ms: float = 0.0
     error: str = ""
+    closed_ms: float = 0.0
 
 
 async def _nothing_to_wait_for() -> None:

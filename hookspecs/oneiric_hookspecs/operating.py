@@ -113,12 +113,14 @@ class RestartHistory:
         policy: The settings' for this part.
         jitter: A number from 0 to 1, drawn for this decision, so that deciding stays pure.
         alternatives: Whether another candidate could take its place.
+        exhausted: Whether it was given up, or is only tried slowly, since counting began.
     """
 
     failures: tuple[Failure, ...]
     policy: RestartPolicy
     jitter: float = 1.0
     alternatives: bool = False
+    exhausted: bool = False
 
 
 @attrs.frozen

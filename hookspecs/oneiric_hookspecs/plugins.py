@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 import attrs
 
@@ -60,6 +60,16 @@ class Host(Protocol):
     def brief(self) -> bool:
         """Whether it runs for one command only: what goes on by itself, such as schedules, is not begun in it."""
 
+    def section(self, name: str) -> Any:
+        """What the settings in force say in a section that plugins go by: ``app`` or ``telemetry``.
+
+        Raises:
+            KeyError: It is none of these.
+        """
+
+    def faults(self) -> Mapping[str, int]:
+        """How often each plugin went wrong up to now, by its name; those that never did, too.  From any thread."""
+
     def resolve(self, domain: str, name: str, *, provider: str | None = None) -> Candidate:
         """The candidate that fills the key.  Raises: ResolutionError."""
 
@@ -77,6 +87,29 @@ class Host(Protocol):
 
     async def health(self, domain: str, name: str) -> Health:
         """Ask what is bound for its readiness, now; the answer is also in the status.  Raises: NotServing."""
+
+    def failed(
+        self,
+        domain: str,
+        name: str,
+        instance: Any,
+        kind: Literal["ended", "finished"],
+        reason: str,
+        *,
+        permanent: bool = False,
+    ) -> None:
+        """Say that something bound has come to an end by itself; for who hosts it.  On the loop.
+
+        In a process that keeps going it is started again as ``[restart]`` says; elsewhere nothing comes of it.
+
+        Args:
+            domain: The part's.
+            name: The part's.
+            instance: What ended; of another one than the bound one nobody wants to know.
+            kind: ``ended``: it failed.  ``finished``: it returned.
+            reason: In a sentence.
+            permanent: Whether trying again cannot help.
+        """
 
     @property
     def state(self) -> StateStore:

@@ -401,15 +401,18 @@ def oneiric_probe(generation: Generation, kind: Kind) -> Callable[[], Any] | Non
 
     Args:
         generation: What to ask.
-        kind: ``startup``, ``readiness`` or ``liveness``.
+        kind: ``startup``, ``readiness`` or ``liveness``.  Where a process keeps going and somebody answers for
+            ``liveness``, that is asked again and again, and one that fails is started again.  So answer for it only
+            what starting again would mend, and nothing that depends on others.
     Returns:
         What to call; its result may be True or None (ok), False (failed), a ``Health``, a status word, or a
         mapping with ``status``; anything else is unknown, which does not pass.  Or None to leave it to the next
-        plugin; where nobody takes it, it is ok.
+        plugin; where nobody takes it, it is ok, and has no liveness.
     Raises:
         Exception: The health is failed; nobody else is asked.
     Ordering:
-        Newest plugin first; the first that takes it.  The built-in ``probes`` is ``trylast``.
+        Newest plugin first; the first that takes it.  The built-in ``probes`` is ``trylast``; for ``liveness`` it
+        knows the instance's own ``liveness()``, for the others its ``health()``.
     Since:
         1.0
     Example:
@@ -417,7 +420,7 @@ def oneiric_probe(generation: Generation, kind: Kind) -> Callable[[], Any] | Non
 
             @hookimpl
             def oneiric_probe(generation, kind):
-                if generation.key.name == "database":
+                if generation.key.name == "database" and kind != "liveness":
                     return generation.instance.ping
     """
 
@@ -655,16 +658,17 @@ async def oneiric_retired(operation: Operation, retirement: Retirement) -> None:
 
 
 @wraps
-def oneiric_around_operation(operation: Operation) -> AbstractContextManager[None]:
+def oneiric_around_operation(operation: Operation) -> AbstractContextManager[Any] | None:
     """Go around an operation: a span, a context for what is logged in it.
 
     Called in the operation's own task, before its first step; left when its outcome is final.  Where nobody implements
     it, it costs nothing.
 
     Args:
-        operation: What goes on, before its first step.
+        operation: What goes on, before its first step; ``operation.course()`` says later how far it has come.
     Returns:
-        A context manager.  It is left with the operation's exception, if it has one.
+        A context manager.  It is left with the operation's exception, if it has one.  None: nothing goes around
+        this one.
     Raises:
         Exception: Recorded, when entering or leaving; it is left out, and the operation goes on.
     Ordering:

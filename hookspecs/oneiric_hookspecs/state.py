@@ -169,6 +169,10 @@ class Store:
         summary: One line for people.
         check: Called with what stands behind the colon, and the state directory; may take its time, as a thread's.
             Says what ``open`` would find there, and makes and changes nothing.  None where nobody can say.
+        peek: Called with what stands behind the colon, the state directory, and a prefix of keys; gives what ``scan``
+            of an open store would, in a few milliseconds, and makes and changes nothing.  Where it cannot, it raises a
+            ``StateError``.  None where a store has to be opened for that.
+        shared: Whether what is in it is there for other processes, and after this one.
     """
 
     scheme: str
@@ -179,6 +183,10 @@ class Store:
     check: Callable[[str, Path], Iterable[StoreFinding]] | None = attrs.field(
         default=None, eq=False, repr=False
     )
+    peek: Callable[[str, Path, str], Iterable[tuple[str, Stored]]] | None = attrs.field(
+        default=None, eq=False, repr=False
+    )
+    shared: bool = True
 
     def __attrs_post_init__(self) -> None:
         check_name(self.scheme, "scheme of a store")
@@ -186,3 +194,5 @@ class Store:
             raise PluginError(f"store {self.scheme}: open is called, found {self.open!r}")
         if self.check is not None and not callable(self.check):
             raise PluginError(f"store {self.scheme}: check is called, found {self.check!r}")
+        if self.peek is not None and not callable(self.peek):
+            raise PluginError(f"store {self.scheme}: peek is called, found {self.peek!r}")

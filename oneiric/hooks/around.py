@@ -93,14 +93,15 @@ class Around(AbstractContextManager[None]):
                 begun = self._now()
                 try:
                     manager = impl.ask(*self._arguments)
+                    if manager is None:
+                        continue  # nothing to go around with this time
                     if not isinstance(manager, AbstractContextManager):
                         raise mistyped(manager, "a context manager")
                     manager.__enter__()
                     self._entered.append((impl, manager))
                 except FAULTY as error:
                     self._faults.note(impl, error)
-                finally:
-                    impl.record.spent(impl.hook, self._now() - begun)
+                impl.record.spent(impl.hook, self._now() - begun)
         except BaseException:
             # KeyboardInterrupt and SystemExit: those inside are left as if the body had raised it.
             self.__exit__(*sys.exc_info())

@@ -135,6 +135,12 @@ class Remote:
                 loop = self._loop(each, interval, told, at_once=at_once)
                 self._loops[each] = self._carrier.spawn(loop, name=f"remote: {each}")
 
+    def follow(self, told: Callable[[SyncReport], object]) -> None:
+        """Have exactly the streams of the settings in force go on, as by ``start``; call it when they are others."""
+        for gone in self._loops.keys() - set(self.names):
+            self._loops.pop(gone).cancel()
+        self.start(told=told)
+
     def stop(self, name: str | None = None) -> None:
         """End what ``start`` began; a sync that goes on ends by itself, and nobody waits for it."""
         for each in list(self._loops) if name is None else (self._known(name),):

@@ -37,11 +37,11 @@ from oneiric_hookspecs import (
     SourceSpec,
     VerifyError,
     a_few,
-    nearest,
 )
 from oneiric_hookspecs.releases import check_path
 
 from oneiric.hooks import Answer
+from oneiric.hooks.choosing import choose_one
 
 #: The most bytes of what is not authenticated yet.
 HEAD_LIMIT = 16 * 1024
@@ -321,20 +321,23 @@ def choose_fetcher(
     scheme = scheme.lower()
     answers = list(declared)
     known = {answer.value.scheme for answer in answers}
-    found = [answer for answer in answers if answer.value.scheme == scheme]
-    if colon and len(found) == 1:
-        return found[0].value, found[0].plugin
-    if colon and found:
-        message = f"several plugins fetch from {scheme}: {a_few(answer.plugin for answer in found)}"
-        hint = "switch all but one of them off: [plugins] off"
-    elif not colon or re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme) is None:
-        message = "expected an address with a scheme"
+
+    def refuse(message: str, hint: str) -> SettingsError:
+        return SettingsError([Problem(f"remote.{stream}.url", message, where, hint)])
+
+    if not colon or (scheme not in known and re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme) is None):
         hint = "a folder is file:/and/its/path" if "file" in known else f"there are: {a_few(known)}"
-    else:
-        near = nearest(scheme, known)
-        message = f"no plugin fetches from {scheme[:40]}:"
-        hint = f"did you mean {near}:?" if near else f"there are: {a_few(known)}"
-    raise SettingsError([Problem(f"remote.{stream}.url", message, where, hint)])
+        raise refuse("expected an address with a scheme", hint)
+    found = choose_one(
+        answers,
+        scheme,
+        of="scheme",
+        what=f"from {scheme}" if scheme in known else f"from {scheme[:40]}:",
+        refuse=refuse,
+        verb=("fetch", "fetches"),
+        written="{}:",
+    )
+    return found.value, found.plugin
 
 
 def open_source(spec: SourceSpec, declared: Iterable[Answer], where: str | None = None) -> Source:

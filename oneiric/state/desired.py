@@ -8,15 +8,17 @@ drain stand beside one another: who pauses a part does not end the drain that so
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
-from oneiric_hookspecs import MODES, Key, Mode, PluginError, StateError, StateStore, check_name
+from oneiric_hookspecs import MODES, Key, Mode, PluginError, StateError, StateStore, Stored, check_name
 
 from .values import Kept, change, plain, value_of
 
-_ALL, _PINS, _ADMIN = "desired/", "desired/pins/", "desired/admin/"
+#: Where pins are.
+PINS = "desired/pins/"
+_ALL, _ADMIN = "desired/", "desired/admin/"
 
 
 @attrs.frozen
@@ -169,7 +171,7 @@ class Desired:
 
     async def put_back(self, key: Key, pin: Pin | None, *, expect: int | None = None) -> int:
         """Have this very *pin*, or none, for *key*; the revision of that.  Raises: Conflict, as ``pin``."""
-        name = f"{_PINS}{_checked(key)}"
+        name = f"{PINS}{_checked(key)}"
         if pin is not None:
             return await self._store.put(name, plain(pin), expect=expect)
         await self._store.delete(name, expect=expect)
@@ -228,7 +230,7 @@ class Desired:
 
     async def pinned_at(self, key: Key) -> tuple[Pin | None, int]:
         """The same, and its revision: 0 where nothing is pinned."""
-        name = f"{_PINS}{_checked(key)}"
+        name = f"{PINS}{_checked(key)}"
         stored = await self._store.get(name)
         return (None, 0) if stored is None else (value_of(Pin, stored.value, name), stored.revision)
 
@@ -242,14 +244,12 @@ class Desired:
         """All of it."""
         # First: what is changed between the two is read, and seems changed once more.
         revision = await self._store.revision(_ALL)
-        pins: dict[Key, Pin] = {}
         admins: dict[str, Admin] = {}
-        for name, stored in await self._store.scan(_ALL):
-            if name.startswith(_PINS):
-                pins[_key(name.removeprefix(_PINS), name)] = value_of(Pin, stored.value, name)
-            elif name.startswith(_ADMIN):
+        entries = await self._store.scan(_ALL)
+        for name, stored in entries:
+            if name.startswith(_ADMIN):
                 admins[name.removeprefix(_ADMIN)] = value_of(Admin, stored.value, name)
-        return Wanted(revision, pins, admins)
+        return Wanted(revision, pins_in(entries), admins)
 
     async def revision(self) -> int:
         """Equal to that of a ``Wanted`` only if nothing was changed since."""
@@ -258,6 +258,15 @@ class Desired:
     def changes(self) -> AsyncIterator[str]:
         """Hints that something may have changed; see ``StateStore.changes``."""
         return self._store.changes(_ALL)
+
+
+def pins_in(entries: Iterable[tuple[str, Stored]]) -> dict[Key, Pin]:
+    """The pins among what was scanned, by key; those that have ended too."""
+    return {
+        _key(name.removeprefix(PINS), name): value_of(Pin, stored.value, name)
+        for name, stored in entries
+        if name.startswith(PINS)
+    }
 
 
 def _checked(target: Key | str) -> str:

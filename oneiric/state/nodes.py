@@ -58,7 +58,7 @@ def this_process() -> tuple[str, int, str]:
 
 
 async def living(store: StateStore, *, birth: Callable[[int], str | None] | None = None) -> list[Living]:
-    """The nodes that live, by name.
+    """The nodes that live and are not about to end, by name.
 
     Of those on this machine only the ones whose process is still there: who was killed is not counted until his time
     is over.
@@ -72,6 +72,8 @@ async def living(store: StateStore, *, birth: Callable[[int], str | None] | None
     found = []
     for seen in await store.nodes():
         node = _node(seen)
+        if node.closing:
+            continue
         if node.host == here and node.pid > 0:
             born = tell(node.pid)
             if born is None or (born and node.birth and born != node.birth):

@@ -112,6 +112,12 @@ class Observed:
             await self.clear(node)
         return gone
 
+    async def writers(self) -> set[str]:
+        """The nodes of which something is written, those that live no more too."""
+        return {_node(name) for name, _ in await self._store.scan(_ALL)} | {
+            name.removeprefix(_SUMMARIES) for name, _ in await self._store.scan(_SUMMARIES)
+        }
+
     def _writer(self) -> str:
         if self.node is None:
             raise StateError("who only reads is no node", hint="Observed(store, NODE)")
@@ -133,6 +139,12 @@ class Observed:
             _key(name, start): value_of(Seen, stored.value, name)
             for name, stored in await self._store.scan(start)
         }
+
+    async def seen(self, node: str, key: Key) -> Seen | None:
+        """What a node does with one part; None where it has said nothing of it."""
+        name = f"{_ALL}{node}/{Key.of(*key)}"
+        stored = await self._store.get(name)
+        return None if stored is None else value_of(Seen, stored.value, name)
 
     async def all(self) -> dict[str, dict[Key, Seen]]:
         """What all nodes do, those that live no more too, by node and key."""

@@ -18,11 +18,10 @@ from oneiric_hookspecs import (
     StateStore,
     Store,
     Stored,
-    a_few,
-    nearest,
 )
 
 from oneiric.hooks import Answer
+from oneiric.hooks.choosing import choose_one
 from oneiric.settings import Settings
 from oneiric.settings.places import state_folder
 
@@ -37,19 +36,14 @@ def choose(settings: Settings, declared: Declared) -> tuple[Store, str, str]:
         SettingsError: No plugin brings that scheme, or more than one.
     """
     scheme, _, rest = settings.state.url.partition(":")
-    declared = list(declared)
-    stores = [answer for answer in declared if answer.value.scheme == scheme]
-    if len(stores) == 1:
-        return stores[0].value, rest, stores[0].plugin
-    if stores:
-        message = f"several plugins bring a store {scheme!r}: {a_few(answer.plugin for answer in stores)}"
-        hint = "switch all but one of them off: [plugins] off"
-    else:
-        known = {answer.value.scheme for answer in declared}
-        near = nearest(scheme, known)
-        message = f"no plugin brings a store {scheme!r}"
-        hint = f"did you mean {near}:?" if near else f"there are: {a_few(known)}"
-    raise SettingsError([Problem("state.url", message, settings.where("state", "url"), hint)])
+
+    def refuse(message: str, hint: str) -> SettingsError:
+        return SettingsError([Problem("state.url", message, settings.where("state", "url"), hint)])
+
+    found = choose_one(
+        declared, scheme, of="scheme", what=f"a store {scheme!r}", refuse=refuse, written="{}:"
+    )
+    return found.value, rest, found.plugin
 
 
 def retention(settings: Settings) -> Retention:

@@ -8,11 +8,12 @@ import subprocess
 import sys
 
 import pytest
-from oneiric_hookspecs import Store, StoreFinding, hookimpl, specs
+from oneiric_hookspecs import StateError, Store, StoreFinding, hookimpl, specs
 
 from oneiric import assemble
 from oneiric.plugins.stores import _tables
 from oneiric.plugins.stores.sqlite import SqliteStore
+from oneiric.state import choose
 from oneiric.state.checking import check
 
 
@@ -173,3 +174,60 @@ class Rude:
 def test_other_stores(tmp_path, plugins, url, found):
     """Each says what it can; one that fails, or is not there, is a finding, and what stands behind the colon is not shown."""
     assert findings(tmp_path, plugins, url=url) == found
+
+
+# --- peeking -----------------------------------------------------------------------------------------------------------
+
+
+def peeked(folder, prefix="a/", **state):
+    """What can be read without opening; nothing is made or changed."""
+    runtime = assemble({"app": {"state_dir": str(folder)}, "state": state}, environment=False)
+    before = held(folder)
+    try:
+        store, rest, _ = choose(runtime.settings, runtime.hooks[specs.oneiric_stores].answers())
+        return store.shared, list(store.peek(rest, folder, prefix))
+    finally:
+        runtime.hooks.close()
+        assert held(folder) == before
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["closed", "open"])
+def test_peeking_gives_what_is_there(tmp_path, is_open):
+    """As ``scan`` does, whoever else has it open."""
+
+    async def main():
+        store = await SqliteStore.open(tmp_path / "state.db")
+        for key in ("a/1", "b/1", "a/2"):
+            await store.put(key, {"key": key})
+        if not is_open:
+            await store.close()
+        found = peeked(tmp_path)
+        if is_open:
+            assert found == (True, await store.scan("a/"))
+            await store.close()
+        return found
+
+    _, found = asyncio.run(main())
+    assert [(key, stored.value) for key, stored in found] == [
+        ("a/1", {"key": "a/1"}),
+        ("a/2", {"key": "a/2"}),
+    ]
+
+
+def test_peeking_makes_nothing(tmp_path):
+    """Where there is no file there is nothing; neither is there in memory, which nobody shares."""
+    assert peeked(tmp_path / "state") == (True, [])
+    assert peeked(tmp_path / "state", url="memory:") == (False, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"x" * 5000, b""], ids=["something else", "empty"])
+def test_peeking_at_what_is_no_store(tmp_path, content):
+    """It is an error, but for an empty file, in which nothing is."""
+    (tmp_path / "state.db").write_bytes(content)
+
+    if not content:
+        assert peeked(tmp_path) == (True, [])
+        return
+    with pytest.raises(StateError, match="state.db"):
+        peeked(tmp_path)

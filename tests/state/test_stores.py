@@ -1,6 +1,7 @@
 """Both built-in stores keep what every store promises."""
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
@@ -21,6 +22,16 @@ class TestSqlite(StoreConformance):
 
     async def open(self, place, retention):
         return await SqliteStore.open(self.folder / place / "state.db", retention, look_every=0.05)
+
+    @contextlib.asynccontextmanager
+    async def away(self, place):
+        """A file in the place of the folder: nothing can be reached through it, whoever asks."""
+        folder, elsewhere = self.folder / place, self.folder / f"{place}-away"
+        folder.rename(elsewhere)
+        folder.write_text("")
+        yield
+        folder.unlink()
+        elsewhere.rename(folder)
 
 
 class TestMemory(StoreConformance):
@@ -86,6 +97,15 @@ async def silent(self, prefix):
     yield
 
 
+async def one_behind(self, prefix):
+    return max(0, await MemoryStore.revision(self, prefix) - 1)
+
+
+async def for_a_moment(self):
+    """Only those that were heard of just now."""
+    return [each for each in await MemoryStore.nodes(self) if each.age < 0.001]
+
+
 FAULTS = {
     "test_values_come_back_as_they_were": {"put": forgets},
     "test_put_expects": {"put": anyway},
@@ -98,13 +118,49 @@ FAULTS = {
     "test_nothing_goes_on_after_the_end": {"close": stays_open},
     "test_hints_of_one_s_own_changes": {"changes": silent},
     "test_what_was_put_is_there_again": {},
+    "test_many_nodes_live_and_go": {"nodes": for_a_moment},
+    "test_many_stores_lose_nothing": {"put": anyway},
+    "test_the_first_of_many_wins": {"put": anyway},
+    "test_the_revision_of_a_folder_keeps_up": {"revision": one_behind},
 }
+
+
+@contextlib.asynccontextmanager
+async def hardly_away(self, place):
+    """Nothing happens to it."""
+    yield
+
+
+async def ends_early(self, prefix):
+    for _ in range(3):
+        await asyncio.sleep(0.05)
+    return
+    yield
+
+
+@pytest.mark.parametrize(
+    ("name", "methods"),
+    [
+        ("test_a_place_that_is_away_comes_back", {}),
+        ("test_hints_go_on_when_a_place_is_back", {}),
+        ("test_hints_go_on_when_a_place_is_back", {"changes": ends_early}),
+    ],
+    ids=["answers", "answers-hints", "hints-end"],
+)
+def test_suite_finds_who_is_never_away(name, methods):
+    """A store that gives something of a place that is away, or whose hints end with it, fails."""
+    suite = broken(**methods)
+    type(suite).away = hardly_away
+    if methods:
+        type(suite)._fails = lambda self, call: asyncio.sleep(0)
+    with pytest.raises(AssertionError):
+        getattr(suite, name)()
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_suite_finds_what_is_broken(name):
     """A store that breaks one promise fails the test of that promise."""
-    if name == "test_many_tasks_lose_nothing":
+    if name.endswith("lose_nothing"):
 
         async def slow(self, key):
             found = await MemoryStore.get(self, key)

@@ -57,6 +57,28 @@ def findings(path: Path, known: int) -> Iterator[StoreFinding]:
     yield from _writable(path)
 
 
+def peeked(path: Path, prefix: str, known: int) -> list[tuple[str, str, int]]:
+    """Key, text and revision of everything that begins with *prefix*; nothing where there is no file.
+
+    Not examined for damage, which takes as long as there is much in it.
+
+    Raises:
+        StateError: It cannot be read, is not ours, or of a later version.
+    """
+    if not path.is_file():
+        return []
+    try:
+        with contextlib.closing(_open(path)) as db:
+            found = _tables.version_of(db)
+            if found is None:
+                raise of_something_else(path)
+            if found > known:
+                raise too_new(path, found, known)
+            return _tables.scan(db, prefix) if found else []
+    except sqlite3.Error as error:
+        raise explained(error, path, 1.0) from error
+
+
 def _examined(path: Path, known: int) -> tuple[int, str]:
     """The version of the file's schema, and ``"ok"`` or what is damaged.  Raises: StateError."""
     version = 0

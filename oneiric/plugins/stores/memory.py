@@ -244,4 +244,11 @@ def open_store(rest: str, folder: Path, keep: Retention) -> MemoryStore:
 @hookimpl
 def oneiric_stores() -> Iterable[Store]:
     """Declare ``memory``."""
-    yield Store("memory", open_store, "in this process, gone with it", lambda rest, folder: ())
+    yield Store(
+        "memory",
+        open_store,
+        "in this process, gone with it",
+        lambda rest, folder: (),
+        lambda rest, folder, prefix: (),
+        shared=False,
+    )

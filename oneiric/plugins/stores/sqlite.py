@@ -47,7 +47,7 @@ from oneiric.plugins._state import (
 from oneiric.plugins._telling import explained
 
 from . import _tables
-from ._looking import findings, is_ours
+from ._looking import findings, is_ours, peeked
 from ._telling import of_something_else, too_new
 
 T = TypeVar("T")
@@ -335,6 +335,15 @@ def check_store(rest: str, folder: Path) -> Iterable[StoreFinding]:
     return findings(_checked(rest, folder), len(_tables.STEPS))
 
 
+def peek_store(rest: str, folder: Path, prefix: str) -> Iterable[tuple[str, Stored]]:
+    """Read what begins with *prefix*; makes and changes nothing.  Raises: StateError."""
+    path = _checked(rest, folder)
+    return [
+        (key, Stored(decode(text, f"the value of {key}", str(path)), number))
+        for key, text, number in peeked(path, prefix, len(_tables.STEPS))
+    ]
+
+
 def _checked(rest: str, folder: Path) -> Path:
     if "\0" in rest or rest.startswith(":") or rest.endswith("/"):
         hint = 'a store in memory is "memory:"' if rest.startswith(":") else None
@@ -348,4 +357,6 @@ def _checked(rest: str, folder: Path) -> Path:
 @hookimpl
 def oneiric_stores() -> Iterable[Store]:
     """Declare ``sqlite``."""
-    yield Store("sqlite", open_store, "in a file, shared by the processes of one machine", check_store)
+    yield Store(
+        "sqlite", open_store, "in a file, shared by the processes of one machine", check_store, peek_store
+    )
