@@ -101,7 +101,7 @@ class Closing:
     async def _retire(self, generation: Generation, told: Told) -> None:
         began = self._time()
         holders = await self._drain(generation)
-        drained = (self._time() - began) * 1000
+        gone = self._time()
         try:
             ending, error = await self._close(generation)
         except Exception as raised:
@@ -115,8 +115,9 @@ class Closing:
                 ending,  # type: ignore[arg-type]
                 forced=len(holders),
                 holders=holders,
-                drained_ms=drained,
+                drained_ms=(gone - began) * 1000,
                 error=error,
+                closed_ms=(self._time() - gone) * 1000,
             ),
             told,
         )
@@ -125,9 +126,12 @@ class Closing:
         """Wait for users until the drain timeout, and for dependents for as long as they need; who is left."""
         deadline = self._time() + generation.limits.drain_timeout
         while generation.leases or generation.dependents:
-            left = min(deadline, generation.deadline or deadline) - self._time()
+            first = deadline if generation.deadline is None else min(deadline, generation.deadline)
+            left = first - self._time()
             if left <= 0 and (generation.hurry or not generation.dependents):
                 break
+            if generation.hurry and not generation.leases and all(map(_stays, generation.dependents)):
+                break  # they would have it for as long as they serve
             generation.wakeup = self._tasks.loop.create_future()
             # A lease given back before the future was made woke nobody.
             if generation.leases or generation.dependents:
@@ -284,6 +288,11 @@ class Closing:
             answer = call()
             if inspect.iscoroutine(answer):
                 asyncio.run(answer)
+
+
+def _stays(dependent: Generation) -> bool:
+    """Whether *dependent* serves, or will if what serves turns bad: it does not go by itself."""
+    return dependent.gone is None and dependent.state in ("active", "standby")
 
 
 async def _missing(instance: object, name: str) -> None:

@@ -40,7 +40,7 @@ class Generation:
         leases: Its users.  Changed from any thread; read by the drainer only after the switch.
         dependents: Generations built from it; they keep it open as long as they need.
         ended: How many leases ended.  ``bad``: how many of them by an exception.
-        retiring: Whether its users should finish.
+        retiring: Whether its users should finish.  ``leaving``: the same, while it may still stay.
         made: Whether its factory gave something.
         watched: Whether somebody wants to know when the last lease is given back.
         when_idle: Called on the loop, once, when that has happened.
@@ -69,6 +69,7 @@ class Generation:
         "instance",
         "key",
         "leases",
+        "leaving",
         "limits",
         "made",
         "needs",
@@ -115,7 +116,7 @@ class Generation:
         self.health: Health | None = None
         self.checks = Count()  # calls of its checks that are still in a thread
         self.probing: asyncio.Task[Any] | None = None
-        self.retiring = self.doomed = self.hurry = False
+        self.retiring = self.doomed = self.hurry = self.leaving = False
         self.watched = self.made = False
         self.when_idle: Callable[[], None] | None = None
         self.deadline: float | None = None  # of its whole retirement, when the runtime closes
@@ -204,11 +205,23 @@ class Generation:
         if self._goodbye is not None:
             self._goodbye.set()
 
+    def say_goodbye(self) -> None:
+        """Ask its users to finish, although it has not retired."""
+        self.leaving = True
+        if self._goodbye is not None:
+            self._goodbye.set()
+
+    def stay(self) -> None:
+        """It does not leave after all."""
+        self.leaving = False
+        if self._goodbye is not None and not self.retiring:
+            self._goodbye.clear()
+
     @property
     def goodbye(self) -> asyncio.Event:
         """Set when it retires.  On the loop only."""
         if self._goodbye is None:
             self._goodbye = asyncio.Event()
-            if self.retiring:
+            if self.retiring or self.leaving:
                 self._goodbye.set()
         return self._goodbye

@@ -85,7 +85,7 @@ class Lease:
     @property
     def retiring(self) -> bool:
         """Whether what is leased is about to go: a long user should finish, and lease again."""
-        return self.generation.retiring
+        return self.generation.retiring or self.generation.leaving
 
     async def until_retiring(self) -> None:
         """Wait until what is leased is about to go.  On the runtime's loop."""
@@ -124,6 +124,7 @@ class Use(Lease):
             try:
                 return self.__enter__()
             except (Empty, Draining):
+                slot.refuse()
                 # Gone again between the two lines; ``ensure`` raises if there is no point in going on.
                 continue
 

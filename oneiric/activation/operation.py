@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any
 
 import attrs
-from oneiric_hookspecs import ActivationError, Candidate, Key, OneiricError, Source
+from oneiric_hookspecs import ActivationError, Candidate, Course, Key, OneiricError, Source
 from oneiric_hookspecs import Operation as OperationView
-from oneiric_hookspecs.lifecycle import Cause
+from oneiric_hookspecs.lifecycle import Cause, Outcome
 
 #: The operation in which the code that reads this runs; None outside of one.
 current: ContextVar[Operation | None] = ContextVar("oneiric_operation", default=None)
@@ -54,6 +54,7 @@ class Operation:
         detached: Whether it goes on without waiters: a change of the runtime's own.
         chosen: The candidate it is about with its source, after the snapshot on which that was decided.
         marks: When each step began, on the runtime's clock.
+        outcome: What came of it, and ``gap_ms``, how long nobody could be served; None until something did.
     """
 
     __slots__ = (
@@ -64,10 +65,12 @@ class Operation:
         "committed",
         "deadline",
         "detached",
+        "gap_ms",
         "id",
         "key",
         "many",
         "marks",
+        "outcome",
         "parent",
         "provider",
         "serving",
@@ -103,6 +106,8 @@ class Operation:
         self.waiters = 0
         self.committed = self.detached = self.many = False
         self.superseded_by = ""
+        self.outcome: Outcome | None = None
+        self.gap_ms = 0.0
         self.slots: tuple[Any, ...] = ()
         self.waits_for: set[Operation] = set()
         self._time = time
@@ -130,9 +135,29 @@ class Operation:
         self.step = step
         self.marks.append((step, self._time()))
 
-    def view(self) -> OperationView:
-        """What plugins may see of it."""
-        return OperationView(self.id, self.cause, self.actor, self.key, self.step, self.deadline)
+    def view(self, caller: Context | None = None, part_of: Operation | None = None) -> OperationView:
+        """What plugins may see of it.
+
+        Args:
+            caller: The context variables of who asked for it, for those who go around it.
+            part_of: The operation that it is a part of.
+        """
+        parent = part_of or self.parent
+        return OperationView(
+            self.id,
+            self.cause,
+            self.actor,
+            self.key,
+            self.step,
+            self.deadline,
+            "" if parent is None else parent.id,
+            caller,
+            self.course,
+        )
+
+    def course(self) -> Course:
+        """How far it has come."""
+        return Course(tuple(self.marks), self._time(), self.provider, self.outcome, self.gap_ms)
 
     def steps(self) -> dict[str, float]:
         """Milliseconds by step, in order; of a step that was gone through twice, the sum."""

@@ -41,11 +41,46 @@ class Switch:
         return self._new if self._cell.thrown else self._old
 
 
+class Barred:
+    """What stands in ``slot.current`` while nobody may come in; those that are there go on.
+
+    It is no generation, so that a lease asks the slot, which refuses; leases that come in pay nothing for it.
+    """
+
+    __slots__ = ("_behind",)
+
+    def __init__(self, behind: Generation | Switch) -> None:
+        self._behind = behind
+
+    @property
+    def now(self) -> Generation | None:
+        """The generation that is bound."""
+        behind = self._behind
+        return behind.now if isinstance(behind, Switch) else behind
+
+
+class _Shut:
+    """Makes the error for those who come too late."""
+
+    __slots__ = ("_because", "_key")
+
+    def __init__(self, key: Key, because: str) -> None:
+        self._key, self._because = key, because
+
+    def __call__(self) -> Closed:
+        return Closed(self._key, because=self._because)
+
+
 class Slot:
     """One key's place, and all that is known about it.
 
     Attributes:
-        current: What is bound: a generation, None, or for an instant a ``Switch``.
+        current: What is bound: a generation, None, for an instant a ``Switch``, or ``Barred``.  Set by ``put`` alone.
+        bars: What keeps new users out, with what makes the error for them; replaced as a whole.
+        deferred: The automatic change that waits until nothing is imposed any more, and its cause.
+        drained: Whether an operator had it closed, and nothing was bound since; ``unbinding``: whether that is being
+            done.
+        orphans: Generations that were closed by that, although others had been built from them.
         thread: Of the loop it belongs to.
         ensure: Makes sure that something is bound, or raises; given by whoever runs operations.
         refusal: Makes the error for those who may not come in; None where nothing is bound yet.
@@ -56,13 +91,19 @@ class Slot:
         spare: The last promoted generation, kept open while ``current`` is on probation.
         waiting: The automatic change that the rate limit holds back, and what will start it.
         previous: The provider promoted before the one that is bound.
+        backoff: When what failed by itself is started again, on the runtime's clock; None where nothing waits for that.
     """
 
     def __init__(self, key: Key, ensure: Callable[[Slot], Awaitable[None]], thread: int) -> None:
         self.key = key
         self.thread = thread
         self.ensure = ensure
-        self.current: Generation | Switch | None = None
+        self.current: Generation | Switch | Barred | None = None
+        self._behind: Generation | Switch | None = None
+        self.bars: tuple[tuple[str, Callable[[], NotServing]], ...] = ()
+        self.deferred: tuple[Any, Any] | None = None
+        self.orphans: list[Generation] = []
+        self.drained = self.unbinding = False
         self.refusal: Callable[[], NotServing] | None = None
         self.gate: asyncio.Future[None] | None = None
         self.lock = asyncio.Lock()
@@ -79,6 +120,7 @@ class Slot:
         self.automatic: list[float] = []
         self.waiting: tuple[asyncio.TimerHandle, Any] | None = None
         self.preempted = 0
+        self.backoff: float | None = None
 
     def __repr__(self) -> str:
         return f"<slot {self.key} {self.phase}>"
@@ -87,15 +129,44 @@ class Slot:
     def bound(self) -> Generation | None:
         """The generation that is bound; from any thread."""
         found = self.current
-        return found.now if isinstance(found, Switch) else found
+        return found.now if isinstance(found, Switch | Barred) else found
+
+    def put(self, found: Generation | Switch | None) -> None:
+        """Have *found* in it; by one assignment, behind the bars there are."""
+        self._behind = found
+        if found is not None:
+            self.drained = False
+        self.current = Barred(found) if self.bars and found is not None else found
+
+    def bar(self, name: str, refuse: Callable[[], NotServing]) -> None:
+        """Let no new users in; *refuse* makes their error.  Another bar of that *name* is replaced.  On the loop."""
+        if isinstance(self.refusal, _Shut):
+            return
+        self.bars = (*(each for each in self.bars if each[0] != name), (name, refuse))
+        self.put(self._behind)
+
+    def lift(self, name: str) -> None:
+        """Take that bar away, if it is there.  On the loop."""
+        if self.bars:
+            self.bars = tuple(each for each in self.bars if each[0] != name)
+            self.put(self._behind)
+
+    def refuse(self) -> None:
+        """Raise what the first bar says, if there is one.  From any thread."""
+        bars = self.bars
+        if bars:
+            _, refuse = bars[0]
+            raise refuse()
 
     def occupied(self) -> bool:
         """Whether something is bound."""
         return self.bound is not None
 
     def shut(self, because: str) -> None:
-        """Let nobody in any more."""
-        self.refusal = lambda: Closed(self.key, because=because)
+        """Let nobody in any more, for good."""
+        self.refusal = _Shut(self.key, because)
+        self.bars = ()
+        self.put(self._behind)
 
     def serving(self) -> Generation:
         """The generation to lease.
@@ -103,6 +174,7 @@ class Slot:
         Raises:
             NotServing: Nothing is bound, or nobody may come in.
         """
+        self.refuse()
         found = self.bound
         if found is None:
             if self.refusal is not None:
@@ -115,15 +187,19 @@ class Slot:
 
     @property
     def phase(self) -> str:
-        """Where the slot is: ``empty activating ready swapping confirming probation failed``, or shut."""
+        """Where it is: ``empty activating ready swapping confirming probation backoff drained failed``, or shut."""
         bound = self.bound
         under_way = next((each for each in self.flights if each.working), None)
         if under_way is not None:
             if bound is None:
                 return "activating"
             return "confirming" if under_way.committed else "swapping"
+        if self.backoff is not None:
+            return "backoff"
         if bound is not None:
             return "probation" if self.spare is not None else "ready"
         if self.refusal is not None:
             return "closed"
+        if self.drained:
+            return "drained"
         return "failed" if self.last_error is not None else "empty"

@@ -23,10 +23,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from oneiric_hookspecs import (
+    Activity,
     CloseReport,
     Draining,
+    DrainReport,
     Empty,
     Health,
+    Key,
     OneiricError,
     RuntimeClosing,
     SwapReport,
@@ -202,6 +205,7 @@ class Blocking:
             yield instance  # type: ignore[possibly-undefined]  # the loop ends with it, or raises
 
     async def _ensure(self, slot: Slot) -> None:
+        slot.refuse()  # what an operator imposed is not waited for
         await slot.ensure(slot)
 
     def lease(self, domain: str, name: str) -> Lease:
@@ -220,9 +224,9 @@ class Blocking:
         """As ``Runtime.swap``."""
         return self.run(self.runtime.swap(domain, name, provider, **options))
 
-    def rollback(self, domain: str, name: str, *, actor: str = "") -> SwapReport:
+    def rollback(self, domain: str, name: str, **options: Any) -> SwapReport:
         """As ``Runtime.rollback``."""
-        return self.run(self.runtime.rollback(domain, name, actor=actor))
+        return self.run(self.runtime.rollback(domain, name, **options))
 
     def apply(self, settings: SettingsSource) -> list[SwapReport | OneiricError]:
         """As ``Runtime.apply``."""
@@ -245,6 +249,30 @@ class Blocking:
     def unplug(self, name: str) -> PluginRecord:
         """As ``Runtime.unplug``."""
         return self.run(self._call(partial(self.runtime.unplug, name)))
+
+    def hold(self, domain: str, name: str | None = None, **options: Any) -> None:
+        """As ``Runtime.hold``."""
+        self.run(self.runtime.hold(domain, name, **options))
+
+    def pause(self, domain: str, name: str | None = None, **options: Any) -> None:
+        """As ``Runtime.pause``."""
+        self.run(self.runtime.pause(domain, name, **options))
+
+    def drain(self, domain: str, name: str | None = None, **options: Any) -> list[DrainReport]:
+        """As ``Runtime.drain``."""
+        return self.run(self.runtime.drain(domain, name, **options))
+
+    def resume(self, domain: str, name: str | None = None, *, actor: str = "") -> None:
+        """As ``Runtime.resume``."""
+        self.run(self.runtime.resume(domain, name, actor=actor))
+
+    def note(self, domain: str, name: str | None, text: str, *, actor: str = "") -> None:
+        """As ``Runtime.note``."""
+        self.run(self.runtime.note(domain, name, text, actor=actor))
+
+    def activity(self) -> dict[Key, Activity]:
+        """As ``Runtime.activity``."""
+        return self.runtime.activity()
 
     def health(self, domain: str, name: str) -> Health:
         """As ``Runtime.health``."""

@@ -102,6 +102,14 @@ class Declared(Life):
         """The names of a domain that somebody registered for, sorted."""
         return tuple(sorted(key.name for key in tuple(self.registry.snapshot.keys()) if key.domain == domain))
 
+    def section(self, name: str) -> Any:
+        """What the settings in force say in a section that plugins go by; see ``Host.section``."""
+        return {"app": self._settings.app, "telemetry": self._settings.telemetry}[name]
+
+    def faults(self) -> Mapping[str, int]:
+        """How often each plugin went wrong up to now, by its name.  From any thread."""
+        return {record.name: record.faults for record in self.hooks.plugins}
+
     def _domain(self, name: str) -> Domain:
         domains = self.registry.snapshot.domains
         found = domains.get(name)
@@ -151,7 +159,8 @@ class Declared(Life):
                 serving, different = None if earlier is None else earlier.provider, other
             else:
                 # Other settings move what they concern; what wins and is not bound for other reasons stays as it is.
-                concerned = settings is None or other or slot.pending.startswith(WANTED)
+                waits = slot.pending.startswith(WANTED) or slot.deferred is not None
+                concerned = settings is None or other or waits
                 serving = bound.provider
                 different = concerned and (
                     winner is None
@@ -169,7 +178,9 @@ class Declared(Life):
         return planned
 
     def pin(self, domain: str, name: str, provider: str | None = None) -> None:
-        """Choose *provider* for the key, above the settings; None takes what is bound, or wins.  Swaps nothing.
+        """Choose *provider* for the key, above the settings; None takes what is bound, or wins.
+
+        It swaps nothing by itself.  In a process that is kept going what is pinned is wanted: there it is swapped to.
 
         Raises:
             ResolutionError: It could not fill the key.
@@ -182,11 +193,17 @@ class Declared(Life):
         else:
             self.resolve(domain, name, provider=provider)
         self.registry.pin(Key.of(domain, name), provider)
+        if engine is not None and self.running:
+            pinning = self.control.pinned(Key.of(domain, name), provider, actor="")
+            self.hooks.host.spawn(pinning, name=f"pin {domain}:{name}")
 
     def unpin(self, domain: str, name: str) -> None:
         """Drop the pin of the key.  Swaps nothing."""
-        self.not_elsewhere("unpin")
+        engine = self.not_elsewhere("unpin")
         self.registry.unpin(Key.of(domain, name))
+        if engine is not None and self.running:
+            unpinning = self.control.unpinned(Key.of(domain, name), actor="")
+            self.hooks.host.spawn(unpinning, name=f"unpin {domain}:{name}")
 
     def plug(
         self, plugin: Any, name: str | None = None, *, settings: Mapping[str, Any] | None = None

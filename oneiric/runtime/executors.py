@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from oneiric_hookspecs import Executing, Executor, OneiricError, RunError, a_few, nearest
+from oneiric_hookspecs import Executing, Executor, OneiricError, RunError
 
 from oneiric.hooks import Answer
+from oneiric.hooks.choosing import choose_one
 
 #: What the plugins declare by ``oneiric_executors``, each with the plugin's name.
 Declared = Iterable[Answer]
@@ -22,21 +23,12 @@ def choose(name: str, declared: Declared) -> tuple[Executor, str]:
     Raises:
         RunError: No plugin brings it, or more than one.
     """
-    declared = list(declared)
-    found = [answer for answer in declared if answer.value.name == name]
-    if len(found) == 1:
-        return found[0].value, found[0].plugin
-    if found:
-        raise RunError(
-            f"several plugins bring an executor {name!r}: {a_few(answer.plugin for answer in found)}",
-            hint="switch all but one of them off: [plugins] off",
-        )
-    known = {answer.value.name for answer in declared}
-    near = nearest(name, known)
-    raise RunError(
-        f"no plugin brings an executor {name!r}",
-        hint=f"did you mean {near}?" if near else f"there are: {a_few(known)}",
-    )
+
+    def refuse(message: str, hint: str) -> RunError:
+        return RunError(message, hint=hint)
+
+    found = choose_one(declared, name, of="name", what=f"an executor {name!r}", refuse=refuse)
+    return found.value, found.plugin
 
 
 class Executors:

@@ -6,12 +6,12 @@ import asyncio
 import inspect
 import logging
 from asyncio import _get_running_loop as _running_loop  # in asyncio.__all__; gives None where no loop runs
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from oneiric_hookspecs import Clock, CloseReport, Executing, RuntimeClosing, WrongThread, specs
+from oneiric_hookspecs import Clock, CloseReport, Executing, Key, RuntimeClosing, WrongThread, specs
 
 from oneiric.attempts import Attempts
 from oneiric.clock import RuntimeClock
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from oneiric.state import ApplicationStore
     from oneiric.swap import Engine
 
+    from .control import Control
     from .executors import Executors
     from .following import Following
 
@@ -40,6 +41,10 @@ class Life:
         attempts: What has come of calls that may be tried again.
         closing: The task that closes it; None before.
         secrets: The secrets of ``[secrets]``, fetched when they are wanted.
+        control: Who keeps what operators want; there once it is started.
+        supervision: Watches what is bound, in a process that keeps going; None elsewhere.
+        first_things: Done when it is started, before any plugin hears of it.
+        last_words: Done when everything has ended, while the state store is still there; each within a few seconds.
     """
 
     def __init__(
@@ -60,6 +65,10 @@ class Life:
         self._faces: dict[str, tuple[Any, Any]] = {}
         self._store: ApplicationStore | None = None
         self._executors: Executors | None = None
+        self.control: Control
+        self.supervision: Any = None  # an ``oneiric.supervision.Supervision``, of the floor above
+        self.first_things: list[Callable[[], Coroutine[Any, Any, object]]] = []
+        self.last_words: list[Callable[[], Coroutine[Any, Any, object]]] = []
         self._last_things: list[Callable[[], object]] = []
         registry.on_change(self._changed)
 
@@ -82,6 +91,13 @@ class Life:
     def clock(self) -> Clock:
         """Seconds that only grow."""
         return self._clock
+
+    def failed(
+        self, domain: str, name: str, instance: Any, kind: str, reason: str, *, permanent: bool = False
+    ) -> None:
+        """Say that something bound has come to an end by itself; see ``Host.failed``."""
+        if self.supervision is not None:
+            self.supervision.failed(Key(domain, name), instance, kind, reason, permanent=permanent)
 
     @property
     def state(self) -> ApplicationStore:
@@ -143,6 +159,7 @@ class Life:
         from oneiric.activation import Fetching
         from oneiric.swap import Engine
 
+        from .control import OwnControl
         from .following import Following
 
         self._clock.follow(asyncio.get_running_loop())
@@ -156,10 +173,13 @@ class Life:
         self._following = Following(engine, self.registry, lambda: self._settings)
         engine.operations.settled = engine.promotion.settled = self._following.settled
         self._works = Works(self._engine.tasks)
+        self.control = OwnControl(engine.administration.adopt)
         # In the threads of work: a source that hangs is not to keep the parts from being swapped.
         self.secrets.carry(Fetching(engine.tasks, self._works.threads))
         self._state = "running"
         try:
+            for first in self.first_things:
+                await first()
             await self.hooks[specs.oneiric_started](self.hooks.host)
         except BaseException:
             await self.close()
@@ -199,6 +219,11 @@ class Life:
         stuck += await self._close_executors(max(1.0, began + seconds / 2 - self._clock.time()))
         left = max(0.0, began + seconds - self._clock.time())
         report = await engine.shutdown.run(engine.slots.values(), left)
+        for last in self.last_words:
+            saying = asyncio.create_task(last(), name="last words")
+            stuck += await self._see_closed(
+                {"last words": saying}, max(1.0, began + seconds - self._clock.time())
+            )
         # Parts and plugins may have kept something in it until here.
         stuck += await self._close_store(max(1.0, began + seconds - self._clock.time()))
         self._let_plugins_go()
@@ -221,7 +246,7 @@ class Life:
             {f"the executor {name}": task for name, task in ending.items()}, seconds
         )
 
-    async def _see_closed(self, closing: dict[str, asyncio.Task[None]], seconds: float) -> tuple[str, ...]:
+    async def _see_closed(self, closing: Mapping[str, asyncio.Task[Any]], seconds: float) -> tuple[str, ...]:
         """Wait for what closes; what did not in time is given up."""
         if not closing:
             return ()

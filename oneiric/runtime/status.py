@@ -50,6 +50,8 @@ class SlotStatus:
         pending: What is wanted and not so yet, in a sentence; empty where everything is as wanted.
         last_error: The last failure since the last success, in a sentence.
         last_report: What came of the last operation that succeeded.
+        error_for: Seconds since the last error; None where there is none.
+        previous: The provider to which a rollback goes; None where there is none.
     """
 
     key: Key
@@ -61,6 +63,8 @@ class SlotStatus:
     pending: str
     last_error: str
     last_report: SwapReport | None
+    error_for: float | None = None
+    previous: str | None = None
 
 
 @attrs.frozen
@@ -101,6 +105,8 @@ def of_slot(slot: Slot, now: float) -> SlotStatus:
         slot.pending,
         "" if last_error is None else str(last_error[0]).splitlines()[0],
         slot.last_report,
+        None if last_error is None else now - last_error[1],
+        slot.spare.provider if slot.spare is not None else slot.previous,
     )
 
 

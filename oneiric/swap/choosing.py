@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oneiric_hookspecs import Candidate, Request, Source
 
-from oneiric.activation import Operation, Slot
+from oneiric.activation import Operation, Slot, Want
 from oneiric.registry import Registry
 
 
@@ -41,6 +41,15 @@ class Choosing:
         choice = candidate, snapshot.source(candidate)
         operation.chosen = (self._registry.snapshot, choice)
         return choice
+
+    def wanted(self, slot: Slot, want: Want) -> str:
+        """Whom *want* would bind to *slot* as things stand, for a sentence."""
+        winner = self._registry.snapshot.decide(Request(slot.key, want.provider)).winner
+        provider = want.provider if winner is None else winner.provider
+        if provider is None:
+            return "another one"
+        bound = slot.bound
+        return f"{provider} anew" if bound is not None and bound.provider == provider else provider
 
     def settle(self, slot: Slot, operation: Operation) -> None:
         """An operator's choice that came about is a pin; one to follow the order again drops it."""

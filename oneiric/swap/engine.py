@@ -28,6 +28,7 @@ from oneiric.secrets import Secrets
 from oneiric.settings import Settings
 from oneiric.tasks import Tasks
 
+from .administration import Administration
 from .choosing import Choosing
 from .modes import Modes
 from .needs import Needs
@@ -106,11 +107,20 @@ class Engine:
             self.promotion,
             self.notices,
         )
-        modes = Modes(self.swapper, self.threads)
+        modes = self.modes = Modes(self.swapper, self.threads)
         self.operations = Operations(self.tasks, self.swapper, modes, lambda: self.settings)
         self.transaction = Transaction(self.tasks, self.operations, self.swapper, modes)
+        self.administration = Administration(
+            self.slots, self.tasks, self.swapper, self.operations, self.notices
+        )
         self.shutdown = Shutdown(
-            self.tasks, self.threads, self.operations, self.swapper, self.promotion, self.quarantine
+            self.tasks,
+            self.threads,
+            self.operations,
+            self.swapper,
+            self.promotion,
+            self.quarantine,
+            self.administration,
         )
 
     def slot(self, key: Key) -> Slot:
@@ -121,6 +131,7 @@ class Engine:
             if self.operations.closing is not None:
                 slot.shut(self.operations.closing)
             slot = self.slots.setdefault(key, slot)
+            self.administration.enter(slot)
         return slot
 
     def use(self, key: Key) -> Use:

@@ -96,11 +96,12 @@ class Modes:
                 await swapper.confirm(operation, new, None)
                 operation.at("finalize")
             except BaseException as error:
-                slot.current = None
+                slot.put(None)
                 # In a task that nobody cancels: whatever happens to this one, somebody serves again, or it is said why.
                 undoing = self._start(self._build_again(slot, operation, old), f"undo {operation!r}")
                 with contextlib.suppress(asyncio.CancelledError):
                     await outlast(undoing)
+                operation.gap_ms = (self._time() - began) * 1000
                 self._raise(slot, operation, new, error, undoing.result())
         gap = (self._time() - began) * 1000
         return swapper.finalize(slot, operation, new, old, outcome="swapped", gap_ms=gap)
@@ -123,7 +124,8 @@ class Modes:
     def _unbind(self, slot: Slot, operation: Operation) -> Generation | None:
         """Let nobody have it any more.  A spare is not kept warm: it might hold what the new one wants."""
         self._swapper.promotion.promote(slot, operation)
-        old, slot.current = slot.bound, None
+        old = slot.bound
+        slot.put(None)
         return old
 
     async def _all_gone(self, slot: Slot, operation: Operation, *, but: Generation | None = None) -> None:

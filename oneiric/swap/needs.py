@@ -151,6 +151,7 @@ class Needs:
                 await self._ensure(slot, operation)
                 if need.on_change == "handle":
                     return Met(need, self._handle(need.key))
+                slot.refuse()
                 met = Met(need, None, slot=slot)
                 generation = slot.bound
                 if generation is None:

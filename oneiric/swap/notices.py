@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from oneiric_hookspecs import OneiricError, Retirement, SwapReport, specs
+from oneiric_hookspecs import Activity, OneiricError, Retirement, SwapReport, specs
 
 from oneiric.activation import Generation, Operation, Slot
 from oneiric.hooks import Fault, HookManager
@@ -29,6 +29,7 @@ class Notices:
         self._rolled_back = hooks[specs.oneiric_rolled_back]
         self._failed = hooks[specs.oneiric_failed]
         self._retired = hooks[specs.oneiric_retired]
+        self._activity_changed = hooks[specs.oneiric_activity_changed]
 
     def bound(
         self, slot: Slot, operation: Operation, report: SwapReport, new: Generation, old: Generation | None
@@ -61,6 +62,12 @@ class Notices:
         if self._retired.impls:
             view = operation.view()
             self._tell(slot, lambda: self._retired.notify(view, retirement))
+
+    def activity(self, slot: Slot, before: Activity, after: Activity, actor: str, reason: str) -> None:
+        """An operator has imposed something, or taken it back; or it has ended."""
+        if self._activity_changed.impls:
+            arguments = slot.key, before, after, actor, reason
+            self._tell(slot, lambda: self._activity_changed.notify(*arguments))
 
     async def told(self, slot: Slot, report: SwapReport) -> None:
         """Wait until all notices of *slot* so far have been told."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from asyncio import _get_running_loop as _running_loop  # in asyncio.__all__; gives None where no loop runs
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import Any
 
 from oneiric_hookspecs import (
     Busy,
     GateTimeout,
+    Held,
     OneiricError,
     Reentrant,
     RuntimeClosing,
@@ -49,6 +51,10 @@ class Operations:
         self._under_way: set[Operation] = set()
         self.settled: Callable[[Slot], None] = lambda slot: None
 
+    def refusal(self, slot: Slot) -> Held | None:
+        """Why *slot* is not to be changed now; None where it may be."""
+        return self._swapper.refusal(slot)
+
     @property
     def closing(self) -> str | None:
         """Why there are no new operations any more; None while there are."""
@@ -75,6 +81,7 @@ class Operations:
         """
         parent = self.parent()
         self.admit(slot, parent)
+        self.refuse_held(slot, want)
         for operation in slot.flights:
             if self._same(operation, want):
                 return await self.wait_for(operation, parent, timeout)
@@ -99,6 +106,7 @@ class Operations:
                 continue
             if slot.refusal is not None:
                 raise slot.refusal()
+            slot.refuse()
             self.admit(slot, parent)
             operation = next((each for each in reversed(slot.flights) if not each.ending), None)
             # Said here and not below: another try would only find the same circle.
@@ -117,6 +125,10 @@ class Operations:
     def automatic(self, slot: Slot, want: Want, cause: Cause) -> None:
         """Bring *want* about without anybody waiting; a newer one takes the place of one that has not committed."""
         if self.closing is not None:
+            return
+        held = self.refusal(slot)
+        if held is not None:
+            self.defer(slot, want, cause, held)
             return
         now = self._time()
         slot.automatic[:] = [began for began in slot.automatic if began > now - 60]
@@ -146,6 +158,24 @@ class Operations:
         if slot.pending.startswith(_WAITS):
             slot.pending = ""
         self.automatic(slot, want, cause)
+
+    def defer(self, slot: Slot, want: Want, cause: Cause, held: Held) -> None:
+        """Remember *want* until nothing is imposed on *slot* any more; with what is remembered already, it is one."""
+        if slot.deferred is not None:
+            want = _both(slot.deferred[0], want)
+        slot.deferred = (want, cause)
+        said = held.message.removeprefix(f"{slot.key} is ")
+        slot.pending = f"{said}, and {self._swapper.choosing.wanted(slot, want)} is wanted"
+
+    def refuse_held(self, slot: Slot, want: Want) -> None:
+        """Raise what keeps *slot* from being changed, unless *want* passes it.
+
+        Raises:
+            Held: An operator imposed something.
+        """
+        held = None if want.override else self.refusal(slot)
+        if held is not None:
+            raise held
 
     def rebuild(self, slot: Slot, generation: Generation) -> None:
         """Build what is bound to *slot* anew, because something it was built from has changed."""
@@ -222,7 +252,9 @@ class Operations:
         context = self._tasks.context.copy()
         context.run(current.set, operation)
         slot.flights.append(operation)
-        return self.launch(operation, self._run(slot, operation), [slot], context)
+        # A look at who asks for it, where somebody may want to know; it costs nothing else.
+        caller = copy_context() if self._swapper.around.impls else None
+        return self.launch(operation, self._run(slot, operation, caller), [slot], context)
 
     def launch(self, operation: Operation, work: Any, slots: list[Slot], context: Any) -> Operation:
         """Run *work* as the task of *operation*, which stands in the flights of *slots*."""
@@ -240,9 +272,18 @@ class Operations:
         self._under_way.add(operation)
         return operation
 
-    async def _run(self, slot: Slot, operation: Operation) -> SwapReport:
+    async def _run(self, slot: Slot, operation: Operation, caller: Context | None) -> SwapReport:
+        if caller is None:
+            return await self._carried_out(slot, operation)
+        with self._swapper.around(operation.view(caller)):
+            return await self._carried_out(slot, operation)
+
+    async def _carried_out(self, slot: Slot, operation: Operation) -> SwapReport:
         try:
             report = await self._swapper.run(slot, operation, self._modes.change)
+        except Held as held:
+            self.defer(slot, operation.want, operation.cause, held)
+            raise
         except Exception as raised:
             error = unforeseen(raised)
             self._swapper.failed(slot, operation, error)
@@ -252,6 +293,9 @@ class Operations:
                 raise
             raise error from raised
         slot.preempted = 0
+        if slot.deferred is not None and (still := self.refusal(slot)) is not None:
+            # Finishing it has cleared what was said of the one that waits.
+            self.defer(slot, Want(), slot.deferred[1], still)
         return report
 
     async def wait_for(

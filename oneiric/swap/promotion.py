@@ -64,6 +64,9 @@ class Promotion:
         """The new one is bound for good: begin its probation, or promote it at once.  No await."""
         self._end_probation(slot)
         self._catch_up(new)
+        orphans, slot.orphans = slot.orphans, []
+        for orphaned in orphans:
+            self.follow(slot, operation, orphaned)
         spare, slot.spare = slot.spare, None
         if old is not None and new.limits.probation > 0 and not old.retiring:
             # The spare is always the last *promoted* one: from A by B, never promoted, to C, it is A.
@@ -91,7 +94,8 @@ class Promotion:
             return
         bad.enter("standby")
         spare.enter("active")
-        slot.current, slot.spare = spare, None
+        slot.put(spare)
+        slot.spare = None
         self._end_probation(slot)
         slot.rollbacks += 1
         error = RolledBack(slot.key, bad.provider, reason, serving=spare.provider, operation=operation.id)
@@ -102,6 +106,27 @@ class Promotion:
         self._retire(slot, operation, bad)
         self._catch_up(spare)
         self.settled(slot)
+
+    def close(self, slot: Slot, operation: Operation) -> None:
+        """Bind nothing, and close what was bound and what was kept for it: users have had their time.  No await.
+
+        What was built from it has to do without, until something is bound again.
+        """
+        self._end_probation(slot)
+        bound, spare = slot.bound, slot.spare
+        if spare is not None:
+            slot.previous = spare.provider
+        slot.spare = None
+        slot.put(None)
+        for generation in (bound, spare):
+            if generation is None:
+                continue
+            generation.deadline = self._time()
+            if generation.dependents:
+                slot.orphans.append(generation)
+            self._activator.retire(
+                slot, generation, lambda end: self._notices.retired(slot, operation, end), bounded=True
+            )
 
     def _end_probation(self, slot: Slot) -> None:
         probation, slot.probation = slot.probation, None

@@ -30,10 +30,14 @@ class Quarantine:
     def put(self, generation: Generation, reason: str) -> None:
         """Leave the candidate of *generation* out."""
         identity: Identity = (generation.source.name, generation.provider, generation.candidate.version)
-        what = (generation.key, identity)
+        self.leave_out(generation.key, identity, f"rolled back ({reason}) and left out")
+
+    def leave_out(self, key: Key, identity: Identity, because: str) -> None:
+        """Leave the candidate of that *identity* out, *because*; for how long is added to that."""
+        what = (key, identity)
         times = self._times[what] = self._times.get(what, 0) + 1
         seconds = TERMS[min(times, len(TERMS)) - 1]
-        self._registry.quarantine(*what, f"rolled back ({reason}) and left out for {seconds:g} s")
+        self._registry.quarantine(*what, f"{because} for {seconds:g} s")
         if (earlier := self._ends.get(what)) is not None:
             earlier.cancel()
         release: Callable[[], None] = lambda: self._release(what)  # noqa: E731 - a name for the type checker

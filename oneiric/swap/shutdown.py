@@ -13,6 +13,7 @@ from oneiric_hookspecs import CloseReport, Key, Need, Retirement
 from oneiric.activation import Generation, Operation, Slot, Threads, Want
 from oneiric.tasks import Tasks
 
+from .administration import Administration
 from .operations import Operations
 from .promotion import Promotion
 from .quarantine import Quarantine
@@ -30,9 +31,11 @@ class Shutdown:
         swapper: Swapper,
         promotion: Promotion,
         quarantine: Quarantine,
+        administration: Administration,
     ) -> None:
         self._tasks, self._threads, self._operations = tasks, threads, operations
         self._swapper, self._promotion, self._quarantine = swapper, promotion, quarantine
+        self._administration = administration
         self._time = tasks.loop.time
 
     async def run(self, slots: Iterable[Slot], seconds: float) -> CloseReport:
@@ -40,6 +43,7 @@ class Shutdown:
         deadline = self._time() + seconds
         slots = tuple(slots)
         self._operations.close("the runtime is closing")
+        self._administration.close()
         await self._stop_operations(deadline)
         operation = Operation(Key("runtime", "close"), "shutdown", Want(), self._time)
         for slot in slots:
@@ -100,7 +104,8 @@ class Shutdown:
         going: list[asyncio.Future[Retirement]] = []
         for slot in level:
             slot.shut("the runtime is closing")
-            bound, slot.current = slot.bound, None
+            bound = slot.bound
+            slot.put(None)
             for generation in tuple(slot.alive):
                 generation.deadline = deadline
                 generation.wake()

@@ -32,6 +32,7 @@ from oneiric_hookspecs import (
     Busy,
     Candidate,
     HealthRejected,
+    Held,
     Objection,
     OneiricError,
     RolledBack,
@@ -54,6 +55,9 @@ from .needs import Met, Needs
 from .notices import Notices
 from .promotion import Promotion
 
+#: Causes of changes that nobody asked for in so many words.
+AUTOMATIC = ("settings", "stream", "resolution", "dependency", "restart")
+
 
 class Swapper:
     """Carries operations out.
@@ -65,6 +69,8 @@ class Swapper:
 
     Attributes:
         closing: Why nothing is bound any more; None while the runtime runs.
+        around: What plugins put around an operation.
+        refusal: Says why a slot is not to be changed now; None where it may be.
     """
 
     def __init__(
@@ -82,8 +88,10 @@ class Swapper:
         self.needs, self.choosing, self.promotion = needs, choosing, promotion
         self._check_swap = hooks[specs.oneiric_check_swap]
         self._check_bound = hooks[specs.oneiric_check_bound]
+        self.around = hooks[specs.oneiric_around_operation]
         self._time = tasks.loop.time
         self.closing: str | None = None
+        self.refusal: Callable[[Slot], Held | None] = lambda slot: None
 
     async def run(
         self, slot: Slot, operation: Operation, change: Callable[..., Any], *, rounds: int = 3
@@ -106,6 +114,7 @@ class Swapper:
                     again = self.choosing.choose(slot, operation)
                     if again[0] is not chosen[0]:
                         continue
+                    self.check_held(slot, operation)
                     if self.unchanged(slot, operation, *chosen):
                         self.choosing.settle(slot, operation)
                         return self.report(slot, operation, "unchanged", slot.bound, slot.bound)
@@ -186,6 +195,7 @@ class Swapper:
         try:
             await self.prepare(operation, new, slot.bound)
             self.before_commit(operation)
+            self.check_held(slot, operation)
         except BaseException:
             self.drop(slot, operation, new)
             raise
@@ -242,6 +252,16 @@ class Swapper:
         if self.closing is not None:
             raise RuntimeClosing(self.closing)
 
+    def check_held(self, slot: Slot, operation: Operation) -> None:
+        """What began by itself before somebody said that nothing should, ends here.  What somebody asked for goes on.
+
+        Raises:
+            Held: An operator has imposed something meanwhile.
+        """
+        held = self.refusal(slot) if operation.cause in AUTOMATIC else None
+        if held is not None:
+            raise held
+
     def commit(self, changes: list[tuple[Slot, Generation, Generation | None]], operation: Operation) -> None:
         """Step 10.  Assignments to what has been prepared; readers see all of the old or all of the new."""
         self._switch([(slot, old, new) for slot, new, old in changes])
@@ -260,14 +280,14 @@ class Swapper:
             if after is not None:
                 after.enter("active")
         if len(changes) == 1:
-            changes[0][0].current = changes[0][2]
+            changes[0][0].put(changes[0][2])
             return
         cell = Cell()
         for slot, before, after in changes:
-            slot.current = Switch(before, after, cell)
+            slot.put(Switch(before, after, cell))
         cell.thrown = True
         for slot, _, after in changes:
-            slot.current = after
+            slot.put(after)
 
     async def confirm(self, operation: Operation, new: Generation, old: Generation | None) -> None:
         """Step 11: one probe and the judges, now that users reach it."""
@@ -343,6 +363,7 @@ class Swapper:
             await asyncio.wait({old.gone})
             return old.gone.result()
 
+        operation.outcome, operation.gap_ms = outcome, gap_ms
         warnings: list[str] = []
         report = SwapReport(
             slot.key,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from contextvars import Context, copy_context
 
 import attrs
 from oneiric_hookspecs import (
@@ -64,6 +65,7 @@ class Transaction:
         lead: Operation | None = None
         for slot in sorted(wants, key=lambda slot: slot.key):
             operations.admit(slot, parent)
+            operations.refuse_held(slot, wants[slot])
             operation = Operation(
                 slot.key, "operator", wants[slot], self._tasks.loop.time, actor=actor, parent=parent
             )
@@ -75,11 +77,24 @@ class Transaction:
             member.slot.flights.append(lead)
         context = self._tasks.context.copy()
         context.run(current.set, lead)
-        operations.launch(lead, self._all(members, lead), [member.slot for member in members], context)
+        caller = copy_context() if self._swapper.around.impls else None
+        operations.launch(
+            lead, self._all(members, lead, caller), [member.slot for member in members], context
+        )
         reports = {report.key: report for report in await operations.wait_for(lead, parent)}  # type: ignore[attr-defined]
         return [reports[slot.key] for slot in wants]
 
-    async def _all(self, members: list[Member], lead: Operation) -> list[SwapReport]:
+    async def _all(self, members: list[Member], lead: Operation, caller: Context | None) -> list[SwapReport]:
+        if caller is None:
+            return await self._carried_out(members, lead)
+        with contextlib.ExitStack() as stack:
+            for member in members:
+                # The others are parts of the first, as they are for whoever waits.
+                part_of = None if member.operation is lead else lead
+                stack.enter_context(self._swapper.around(member.operation.view(caller, part_of)))
+            return await self._carried_out(members, lead)
+
+    async def _carried_out(self, members: list[Member], lead: Operation) -> list[SwapReport]:
         try:
             return await self._locked(members, lead)
         except Exception as raised:

@@ -8,8 +8,9 @@ import os
 import random
 
 import pytest
-from oneiric_hookspecs import Key, Need, Objection, OneiricError, Policies, hookimpl
+from oneiric_hookspecs import Draining, Key, Need, Objection, OneiricError, Paused, Policies, hookimpl
 
+from oneiric.swap.swapper import AUTOMATIC
 from oneiric.testing.workshop import failing
 from oneiric.testing.world import World
 
@@ -86,6 +87,22 @@ class Schedule:
         self.exclusive = rng.random() < 0.2
         self.world = World({"lifecycle": lifecycle}, [Moody(rng)])
         self.count = 0
+        self.imposed, self.imposing = False, rng.choice([0, 2])
+        self.committed, self.held = set(), {}
+        self.world.steps.watchers.append(self.check_held)
+
+    def check_held(self, _):
+        """Nothing is bound by itself where somebody said that nothing should be."""
+        for slot in tuple(self.world.engine.slots.values()):
+            for each in slot.flights:
+                if each.committed and each.id not in self.committed:
+                    self.committed.add(each.id)
+                    held = self.world.engine.administration.activity(slot.key).mode
+                    if held and self.held.get(slot.key) == held and each.cause in AUTOMATIC:
+                        self.world.shop.problems.append(
+                            f"{each} was committed, although {slot.key} is {held}"
+                        )
+            self.held[slot.key] = self.world.engine.administration.activity(slot.key).mode
 
     # --- what products do --------------------------------------------------------------------------------------
 
@@ -154,6 +171,8 @@ class Schedule:
         try:
             async with world.runtime.use(*key) as product:
                 entered = True
+                if slot.bars:
+                    world.shop.problems.append(f"somebody was let in to {key}, where nobody may")
                 for _ in range(rng.randrange(1, 4)):
                     product.use()
                     await asyncio.sleep(rng.choice([0, 0, 0.01, 1]))
@@ -162,9 +181,15 @@ class Schedule:
                     raise RuntimeError("the user's own")
         except RuntimeError:
             return
+        except (Paused, Draining) as error:
+            if entered or not (self.imposed or self.exclusive):
+                world.shop.problems.append(f"a user of {key}, where nothing is imposed, got {error!r}")
         except OneiricError as error:
             if entered or (
-                bound and not (self.exclusive and key == C) and world.engine.operations.closing is None
+                bound
+                and not self.imposed
+                and not (self.exclusive and key == C)
+                and world.engine.operations.closing is None
             ):
                 world.shop.problems.append(f"a user of {key}, which was bound, got {error!r}")
 
@@ -180,6 +205,15 @@ class Schedule:
 
     async def rollback(self):
         await self.world.runtime.rollback(*self.rng.choice(KEYS))
+
+    async def impose(self):
+        rng, runtime = self.rng, self.world.runtime
+        target = rng.choice([("adapter",), *KEYS])
+        if rng.random() < 0.4:
+            await runtime.resume(*target)
+            return
+        self.imposed = True
+        await rng.choice([runtime.hold, runtime.pause, runtime.drain])(*target)
 
     async def health(self):
         await self.world.runtime.health(*self.rng.choice(KEYS))
@@ -211,8 +245,9 @@ class Schedule:
                 self.register,
                 self.withdraw,
                 self.pin,
+                self.impose,
             ],
-            [8, 6, 2, 1, 1, 2, 1, 1],
+            [8, 6, 2, 1, 1, 2, 1, 1, self.imposing],
         )[0]
         try:
             await action()
@@ -241,11 +276,24 @@ class Schedule:
                 closing = asyncio.create_task(world.runtime.close())
                 await asyncio.wait([*acting, closing])
             else:
+                for _ in range(3):  # a drain that was begun meanwhile is taken back, too
+                    for target in [("adapter",), *KEYS]:
+                        await world.runtime.resume(*target)
+                    await asyncio.wait(acting, timeout=100)
                 await asyncio.wait(acting)
+                await self.converged()
                 await asyncio.sleep(rng.choice([0, 0.01, 100, 2000]))
         for task in acting:
             if not task.cancelled() and task.exception() is not None:
                 raise AssertionError(f"an action raised {task.exception()!r}") from task.exception()
+
+    async def converged(self):
+        """Nothing is left waiting for a resume."""
+        for target in [("adapter",), *KEYS]:
+            await self.world.runtime.resume(*target)
+        for slot in self.world.engine.slots.values():
+            if slot.deferred is not None or slot.bars:
+                self.world.shop.problems.append(f"{slot} is free, and {slot.deferred} {slot.bars} are left")
 
 
 def batches():

@@ -306,8 +306,53 @@ async def in_place(world):
     await world.runtime.apply({"adapters": {"settings": {"a": {"old": {"size": 2}}}}})
 
 
+@scenario({A: "old"})
+async def pause_and_resume(world):
+    try:
+        await world.runtime.pause(*A)
+        await world.turn(3)
+        await world.runtime.resume(*A)
+    finally:
+        world.runtime.control._adopt({})
+
+
+@scenario({A: "old|new"})
+async def pause_in_a_swap(world):
+    swapping = asyncio.create_task(world.swap(A, "new"))
+    swapping.add_done_callback(lambda task: task.cancelled() or task.exception())
+    await world.turn(4)
+    try:
+        await world.runtime.pause(*A)
+        await swapping
+    finally:
+        world.runtime.control._adopt({})
+
+
+@scenario({A: "old|-"})
+async def drain_and_resume(world):
+    try:
+        async with world.runtime.use(*A):
+            draining = asyncio.create_task(world.runtime.drain(*A))
+            await world.turn(3)
+        await draining
+    finally:
+        world.runtime.control._adopt({})
+
+
+@scenario({A: "old"})
+async def drain_taken_back(world):
+    async with world.runtime.use(*A) as product:
+        draining = asyncio.create_task(world.runtime.drain(*A))
+        try:
+            await world.turn(3)
+        finally:
+            world.runtime.control._adopt({})
+        await draining
+        product.use()
+
+
 CLOSING = ("close_in_the_middle",)
-WITHOUT_PLACES = ("rollback",)  # one assignment
+WITHOUT_PLACES = ("rollback", "pause_and_resume", "drain_and_resume", "drain_taken_back")  # one assignment
 
 
 async def play(scenario, cut=None, at=None, fault=None):
