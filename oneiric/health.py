@@ -89,7 +89,7 @@ class Prober:
         self._time = tasks.loop.time
 
     async def probe(self, generation: Generation, kind: Kind, seconds: float) -> Health:
-        """Ask once; the answer is also kept as ``generation.health``.  Never raises but when cancelled.
+        """Ask once; it is kept as ``generation.health``, but of liveness.  Never raises but when cancelled.
 
         Two probes of one generation are never under way together; the second waits for the first.
         """
@@ -97,8 +97,9 @@ class Prober:
         call = self._check_of(generation, kind)
         if call is None or isinstance(call, Health):
             health = call or _NO_CHECK
-            generation.health = Health(health.status, health.reason, health.details, began, 0.0, kind)
-            return generation.health
+            return self._kept(
+                generation, Health(health.status, health.reason, health.details, began, 0.0, kind)
+            )
         async with self._room:
             while (asking := generation.probing) is not None:
                 await asyncio.wait({asking}, timeout=seconds + generation.limits.cancel_grace)
@@ -108,7 +109,16 @@ class Prober:
             health = await self._ask(generation, call, seconds)
         now = self._time()
         health = attrs.evolve(health, kind=kind, observed_at=now, latency=now - began)
-        generation.health = health
+        return self._kept(generation, health)
+
+    def declared(self, generation: Generation, kind: Kind) -> bool:
+        """Whether anybody says what to ask *generation* for *kind*; who fails to say has said something."""
+        return self._check_of(generation, kind) is not None
+
+    def _kept(self, generation: Generation, health: Health) -> Health:
+        # Whether it works is one thing, whether it is to be started again another.
+        if health.kind != "liveness":
+            generation.health = health
         return health
 
     def _check_of(self, generation: Generation, kind: Kind) -> Callable[[], Any] | Health | None:

@@ -10,6 +10,7 @@ import attrs
 from oneiric_hookspecs import Key, OneiricError, check_name
 
 from .layers import PROFILE
+from .logged import LoggingSection, undefined_headers
 from .plain import FREE, Fault, Faults, freeze, mismatch
 from .references import sources_of
 from .sections import FIXED, Lifecycle, LifecycleSection, Limits, Plugins, Resolver
@@ -29,6 +30,7 @@ def sections(tables: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
         made[name], found = _section(name, cls, tables.get(name, {}))
         faults += [fault.under(name) for fault in found]
     faults += undefined_secrets(made["remote"], made["secrets"])
+    faults += undefined_headers(made["logging"], made["secrets"])
     for name, table in others(tables).items():
         if not isinstance(table, Mapping):
             faults += [fault.under(name) for fault in mismatch("a table", table).faults]
@@ -119,15 +121,20 @@ def _kept(name: str, cls: type, table: Mapping[str, Any]) -> Any:
 
 def _without_free(name: str, table: Any) -> Any:
     """*table* without the user's own keys where names of his stand beside them."""
-    inner = {
-        "lifecycle": "keys",
-        "restart": "keys",
-        "health": "groups",
-        "plugins": "settings",
-    }.get(name)
-    if not isinstance(table, Mapping) or not isinstance(table.get(inner), Mapping):
+    named = {
+        "lifecycle": ("keys",),
+        "restart": ("keys",),
+        "health": ("groups",),
+        "logging": ("levels", "sinks"),
+        "plugins": ("settings",),
+    }.get(name, ())
+    if not isinstance(table, Mapping):
         return table
-    return {**table, inner: {key: value for key, value in table[inner].items() if not key.startswith(FREE)}}
+    kept = dict(table)
+    for inner in named:
+        if isinstance(table.get(inner), Mapping):
+            kept[inner] = {key: value for key, value in table[inner].items() if not key.startswith(FREE)}
+    return kept
 
 
 def _frozen(section: Any, table: Mapping[str, Any]) -> Any:
@@ -145,6 +152,14 @@ def _frozen(section: Any, table: Mapping[str, Any]) -> Any:
         return changed
     if isinstance(section, HealthSection):
         return attrs.evolve(section, groups=MappingProxyType(dict(section.groups)))
+    if isinstance(section, LoggingSection):
+        sinks = {
+            name: attrs.evolve(sink, headers=MappingProxyType(dict(sink.headers)))
+            for name, sink in section.sinks.items()
+        }
+        return attrs.evolve(
+            section, levels=MappingProxyType(dict(section.levels)), sinks=MappingProxyType(sinks)
+        )
     if isinstance(section, Plugins):
         return attrs.evolve(section, settings=freeze(section.settings))
     if isinstance(section, Resolver):

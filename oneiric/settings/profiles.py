@@ -19,7 +19,8 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     # Nothing: the files as they are.
     "default": {},
     # A process that may be frozen or ended at any moment, on a disk that is not its own: nothing is kept between two
-    # runs, and it is closed within the two seconds that platforms give.
+    # runs, nothing is watched or fetched beside what it is called for, and it is closed within the two seconds that
+    # platforms give.
     "serverless": {
         "lifecycle": {
             "drain_timeout": 0.5,
@@ -27,6 +28,7 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
             "cancel_grace": 0.25,
             "shutdown_timeout": 1.5,
         },
+        "orchestrate": {"watch": False, "remote": False},
         "state": {"url": "memory:"},
     },
     # Nothing that happens to be installed, and nothing that stays.

@@ -248,8 +248,8 @@ def test_what_an_absent_plugin_may_have_declared_is_a_warning():
     options = {"plugins": ["otel"], "tolerate": {"redis": "off"}}
     options["environ"] = {"ONEIRIC__QUEUES__SELECTIONS__A": "b"}
     assert [str(warning) for warning in bound(data, **options).warnings] == [
-        f"queues: unknown section (there are: actions, adapters, app, lifecycle, plugins, profile, remote,"
-        f" resolver and 2 more; {absent})",
+        f"queues: unknown section (there are: actions, adapters, app, health, lifecycle, logging,"
+        f" orchestrate, plugins and 7 more; {absent})",
         (
             "adapters.settings.cache.valkey: no candidate of 'cache' has the provider 'valkey'"
             f" (there are: disk, memory, null; {absent})"
@@ -259,8 +259,8 @@ def test_what_an_absent_plugin_may_have_declared_is_a_warning():
         f"plugins.settings.redis: no plugin takes these settings (there are: otel; {absent})",
         (
             "ONEIRIC__QUEUES__SELECTIONS__A: names no setting (there are: ONEIRIC__ACTIONS, ONEIRIC__ADAPTERS,"
-            f" ONEIRIC__APP, ONEIRIC__LIFECYCLE, ONEIRIC__PLUGINS, ONEIRIC__REMOTE, ONEIRIC__RESOLVER,"
-            f" ONEIRIC__SECRETS and 1 more; {absent})"
+            f" ONEIRIC__APP, ONEIRIC__HEALTH, ONEIRIC__LIFECYCLE, ONEIRIC__LOGGING, ONEIRIC__ORCHESTRATE,"
+            f" ONEIRIC__PLUGINS and 6 more; {absent})"
         ),
     ]
     data["adapters"]["settings"]["cache"]["disk"] = {}

@@ -102,7 +102,11 @@ def test_what_is_built_in_is_what_the_documentation_says():
     }
     expected = {
         "default": {},
-        "serverless": {"lifecycle": serverless, "state": {"url": "memory:"}},
+        "serverless": {
+            "lifecycle": serverless,
+            "orchestrate": {"watch": False, "remote": False},
+            "state": {"url": "memory:"},
+        },
         "test": {"plugins": {"auto_load": False}, "state": {"url": "memory:"}},
     }
     assert expected == profiles.BUILT_IN

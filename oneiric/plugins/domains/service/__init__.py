@@ -19,6 +19,7 @@ from oneiric_hookspecs import (
     PluginContext,
     hookimpl,
 )
+from oneiric_hookspecs.health import Kind
 
 from oneiric.plugins._calling import build_of
 
@@ -57,12 +58,12 @@ class Plugin:
         return attrs.evolve(build, around=partial(self._lives.around, candidate))
 
     @hookimpl
-    def oneiric_probe(self, generation: Generation) -> Callable[[], Awaitable[Health]] | None:
+    def oneiric_probe(self, generation: Generation, kind: Kind) -> Callable[[], Awaitable[Health]] | None:
         """Failed where its ``run()`` has ended; else it is asked as everything is."""
         if generation.key.domain != "service":
             return None
         life = self._lives.of(generation.instance)
-        if life is None or not life.failure:
+        if life is None or not life.failure or (kind == "liveness" and life.finished):
             return None
         failed = Health("failed", life.failure)
 

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from oneiric_hookspecs import (
     ActivationError,
@@ -19,6 +19,7 @@ from oneiric_hookspecs import (
     FactoryError,
     Host,
     OneiricError,
+    Permanent,
     RuntimeClosing,
     ServiceState,
 )
@@ -90,7 +91,10 @@ class Lives:
         """Its ``run()`` has ended, and nobody had asked for that."""
         key, provider = life.candidate.key, life.candidate.provider
         log.error("service %s (%s): %s", key.name, provider, life.failure, exc_info=error)
-        # Who is to restart it has his place here: where it is found out, once for each life.
+        kind: Literal["ended", "finished"] = "finished" if life.finished else "ended"
+        self.host.failed(
+            *key, life.service, kind, life.failure, permanent=isinstance(error, Permanent | PermissionError)
+        )
         telling = self._tell(life)
         try:
             self.host.spawn(telling, name=f"services: health of {key.name}")
@@ -122,11 +126,12 @@ class Life:
     Attributes:
         since: When it began to be as it is, on the runtime's clock.
         failure: How its ``run()`` ended by itself, in a sentence; empty while it goes on.
+        finished: Whether it did so by returning.
     """
 
     def __init__(self, lives: Lives, candidate: Candidate, service: Any, entered: bool) -> None:
         self.candidate, self.service = candidate, service
-        self.since, self.failure = lives.clock.time(), ""
+        self.since, self.failure, self.finished = lives.clock.time(), "", False
         self._lives = lives
         self._run, self._stop = method(service, "run"), method(service, "stop")
         self._started = not entered and method(service, "start") is not None
@@ -197,6 +202,7 @@ class Life:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         error = _raised(task)
         if not self._leaving:
+            self.finished = not task.cancelled() and error is None
             self.failure, self.since = _ending(task), self._lives.clock.time()
             self._lives.fails(self, error)
 
