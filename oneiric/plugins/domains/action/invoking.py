@@ -7,6 +7,8 @@ import inspect
 import re
 from collections.abc import Callable
 from functools import partial
+from sys import modules
+from time import perf_counter
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
@@ -22,6 +24,7 @@ from oneiric_hookspecs import (
     SettingsError,
 )
 
+from oneiric.plugins._metrics import API, Instruments, meters
 from oneiric.plugins._plain import plain
 
 
@@ -101,6 +104,30 @@ class Actions:
             ActionTimeout: It took too long.
             OneiricError: Nobody fills the key, or who does is not serving.
         """
+        if API in modules and (told := meters(self._host).listening()) is not None:
+            return await self._measured(told, name, request, timeout)
+        return await self._invoke(name, request, timeout)
+
+    async def _measured(self, told: Instruments, name: str, request: Any, timeout: float | None) -> Any:
+        """As ``invoke``, and say how it went."""
+        began, outcome = perf_counter(), "failed"
+        try:
+            result = await self._invoke(name, request, timeout)
+            outcome = "succeeded"
+        except ActionTimeout:
+            outcome = "timed_out"
+            raise
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        finally:
+            key = meters(self._host).key("action", name)
+            told.count("oneiric_action_invocations_total", key=key, outcome=outcome)
+            milliseconds = (perf_counter() - began) * 1000
+            told.measure("oneiric_action_duration_ms", milliseconds, key=key, outcome=outcome)
+        return result
+
+    async def _invoke(self, name: str, request: Any, timeout: float | None) -> Any:
         async with self._host.use("action", name) as bound:
             action: Action = bound.action
             if request.__class__ is not action.takes:

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
+from sys import modules
+from time import perf_counter
 from typing import Any, Literal, NamedTuple
 
 from oneiric_hookspecs import (
@@ -22,6 +24,7 @@ from oneiric_hookspecs import (
 
 from oneiric.plugins._filters import all_of
 from oneiric.plugins._lanes import Lane
+from oneiric.plugins._metrics import API, meters
 
 from .keeping import DeadLetter, Keeping
 from .topics import Index, Subscriber
@@ -115,6 +118,8 @@ class Events:
         """As ``emit``, with an envelope as it is."""
         if self._record:
             await self._keeping.record(envelope)
+        if API in modules and (told := meters(self._host).listening()) is not None:
+            told.count("oneiric_event_emitted_total")
         chosen = self.index.told(envelope.topic, envelope.payload)
         if not chosen:
             return []
@@ -151,6 +156,17 @@ class Events:
             )
 
     async def _tell(self, whom: list[tuple[Subscriber, Envelope, str | None]]) -> list[Delivery]:
+        if API not in modules or (told := meters(self._host).listening()) is None:
+            return await self._tell_all(whom)
+        began = perf_counter()
+        deliveries = await self._tell_all(whom)
+        told.measure("oneiric_event_duration_ms", (perf_counter() - began) * 1000)
+        for each in deliveries:
+            key = meters(self._host).key("event", each.handler)
+            told.count("oneiric_event_deliveries_total", key=key, outcome=each.outcome)
+        return deliveries
+
+    async def _tell_all(self, whom: list[tuple[Subscriber, Envelope, str | None]]) -> list[Delivery]:
         loop = asyncio.get_running_loop()
         deadlines: dict[float | None, _Deadline] = {}
         tasks: list[asyncio.Task[Delivery]] = []

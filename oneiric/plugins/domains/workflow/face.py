@@ -31,6 +31,7 @@ from oneiric_hookspecs import (
 )
 
 from .coding import Context
+from .measuring import measured
 from .planning import Plan, planned
 from .preparing import Prepared, prepared
 from .running import GraphRun, Performs, Watch
@@ -339,13 +340,17 @@ class Workflows:
             limit = found.graph.graph.concurrency or self._concurrency
             run = GraphRun(name, found.graph, payload, tasks, limit=limit, watch=watch)
             begun.here, begun.kept, begun.graph = True, steps.keeps, run
-            return await run.run(steps)
+            return await measured(self._host, name, run.run(steps), run.counts)
 
         async def code(steps: Steps) -> JSON:
             begun.here, begun.kept = True, steps.keeps
-            async with self._host.use("workflow", name) as workflow:
-                result: JSON = await workflow.run(payload, Context(name, payload, steps, tasks))
-                return result
+
+            async def run() -> JSON:
+                async with self._host.use("workflow", name) as workflow:
+                    result: JSON = await workflow.run(payload, Context(name, payload, steps, tasks))
+                    return result
+
+            return await measured(self._host, name, run(), dict)
 
         return code if found.graph is None else graph
 

@@ -125,6 +125,16 @@ class GraphRun:
             raise self._failed(left) from _group(self._failures)
         return {identity: self.results[identity] for identity in self._prepared.last}
 
+    def counts(self) -> dict[str, int]:
+        """How many nodes succeeded here, failed, were cancelled, and were not begun."""
+        begun = self._failures.keys() | set(self._cancelled) | self.results.keys()
+        return {
+            "succeeded": len(self.results.keys() - self._finished.keys()),
+            "failed": len(self._failures),
+            "cancelled": len(self._cancelled),
+            "skipped": len(self._nodes) - len(begun),
+        }
+
     # --- starting ------------------------------------------------------------------------------------------------
 
     def _go_on(self) -> None:
