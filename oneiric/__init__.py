@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .assembly import assemble
     from .hooks import HookManager
+    from .orchestrator import orchestrate
     from .runtime import Runtime
     from .settings import Settings
 
-__all__ = ["HookManager", "Runtime", "Settings", "assemble"]
+__all__ = ["HookManager", "Runtime", "Settings", "assemble", "orchestrate"]
 __version__ = "1.0.0"
 
-_HOMES = {"HookManager": "hooks", "Runtime": "runtime", "Settings": "settings", "assemble": "assembly"}
+_HOMES = {
+    "HookManager": "hooks",
+    "Runtime": "runtime",
+    "Settings": "settings",
+    "assemble": "assembly",
+    "orchestrate": "orchestrator",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,238 @@
+"""What operators want, and what settings and streams bring, becomes what is bound.
+
+Level-triggered: each turn compares what is wanted with what is, so that a hint that was missed is only late, and what
+could not be done is tried again until it can be, or is not wanted any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from oneiric_hookspecs import Held, Key, OneiricError, Request, RolledBack, RuntimeClosing, Superseded
+
+from oneiric.activation import Slot, Want
+from oneiric.runtime.declared import WANTED
+from oneiric.state import Desired, Pin, Wanted
+
+from .restoring import in_force
+
+if TYPE_CHECKING:
+    from oneiric_hookspecs.lifecycle import Cause
+
+    from oneiric.runtime import Runtime
+    from oneiric.swap import Engine
+
+    from .nodes import Membership
+    from .recording import Recorder
+
+#: Seconds between two tries of a change that failed, at least and at most.
+SOON, SELDOM = 1.0, 60.0
+
+
+@attrs.define
+class Owed:
+    """A change that has not come about yet.
+
+    Attributes:
+        cause: What brought it.
+        tries: How often it was tried.
+        due: When it is tried again, on the runtime's clock.
+        against: The revision of the registry when it was tried last; another one may make it work.
+    """
+
+    cause: Cause
+    tries: int = 0
+    due: float = 0.0
+    against: int = -1
+
+
+class Reconciler:
+    """Makes what is wanted so, in one runtime.
+
+    Args:
+        runtime: Which; it runs.
+        desired: What operators want.
+        member: This process as a node, which says how far it has come.
+        recorder: Who writes down what came of it.
+        wall: Gives seconds since 1970; it may jump.
+
+    Attributes:
+        wanted: What operators want, as it is in force.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        desired: Desired,
+        member: Membership,
+        recorder: Recorder,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._runtime, self._desired, self._member = runtime, desired, member
+        self._recorder, self._wall = recorder, wall
+        self._engine: Engine = runtime.engine("orchestrate")
+        self.wanted = Wanted(-1, {}, {})
+        self._pins: dict[Key, str] = {}
+        self._owed: dict[Key, Owed] = {}
+        self._acting: dict[Key, Any] = {}
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+
+    async def restore(self) -> None:
+        """Have what is wanted in force, and swap nothing for it: nothing is bound yet, or what is was chosen here."""
+        wanted = await self._desired.wanted()
+        self._pins = in_force(self._runtime, wanted, {}, self._wall())
+        self.wanted = wanted
+        self._member.node = attrs.evolve(self._member.node, desired=wanted.revision)
+
+    async def turn(self) -> None:
+        """Look once, and begin what is to be done; operations go on by themselves."""
+        if await self._desired.revision() != self.wanted.revision:
+            await self._take(await self._desired.wanted())
+        else:
+            self._in_force()
+        self._look()
+
+    def _in_force(self) -> set[Key]:
+        """Have the pins of now in force; the keys whose pin is another one than before."""
+        before = self._pins
+        self._pins = in_force(self._runtime, self.wanted, before, self._wall())
+        self._engine.administration.tick()
+        ended = {key for key in before if key not in self._pins and key in self.wanted.pins}
+        for key in ended:
+            self._recorder.expired(key, self.wanted.pins[key])
+            self._act(key, None)
+        return {key for key in {*before, *self._pins} if before.get(key) != self._pins.get(key)}
+
+    async def _take(self, wanted: Wanted) -> None:
+        before, self.wanted = self.wanted, wanted
+        moved = {key for key in {*before.pins, *wanted.pins} if before.pins.get(key) != wanted.pins.get(key)}
+        imposed = {
+            text
+            for text in {*before.admins, *wanted.admins}
+            if before.admins.get(text) != wanted.admins.get(text)
+        }
+        self._pins = in_force(self._runtime, wanted, self._pins, self._wall())
+        for key in sorted(moved):
+            pin = wanted.pins.get(key)
+            self._act(key, pin if pin is not None and pin.mark.holds(self._wall()) else None)
+        for text in sorted(imposed):
+            if ":" in text and Key.parse(text) not in moved:
+                self._recorder.acted(Key.parse(text), wanted.revision)
+        await self._member.taken(wanted.revision)
+        for number, waiter in self._waiting:
+            if number <= wanted.revision and not waiter.done():
+                waiter.set_result(None)
+        self._waiting = [each for each in self._waiting if not each[1].done()]
+
+    async def until(self, revision: int) -> None:
+        """Wait until what operators want is in force up to *revision*; whoever asks wakes the loop, too."""
+        if self.wanted.revision < revision:
+            waiter: asyncio.Future[None] = self._engine.loop.create_future()
+            self._waiting.append((revision, waiter))
+            await waiter
+
+    # --- acting on a pin ---------------------------------------------------------------------------------------------
+
+    def _act(self, key: Key, pin: Pin | None) -> None:
+        """Swap *key* to what is pinned, or to whoever wins now that nothing is; one after another for each key."""
+        self._owed.pop(key, None)
+        before = self._acting.get(key)
+        revision = self.wanted.revision
+
+        async def act() -> None:
+            if before is not None:
+                await asyncio.wait({before})
+            try:
+                await self._bring(key, pin, revision)
+            finally:
+                if self._acting.get(key) is task.task:
+                    del self._acting[key]
+
+        task = self._runtime.spawn(act(), name=f"orchestrate: {key}")
+        self._acting[key] = task.task
+
+    async def _bring(self, key: Key, pin: Pin | None, revision: int) -> None:
+        slot = self._engine.slot(key) if self._runtime.snapshot.records(key) else None
+        if pin is None and (slot is None or not (slot.occupied() or slot.flights)):
+            self._recorder.acted(key, revision, outcome="unchanged")
+            return
+        actor = "" if pin is None else pin.mark.actor
+        want = (
+            Want()
+            if pin is None
+            else Want(pin.provider, accept_unhealthy=pin.accept_unhealthy, override=pin.override)
+        )
+        try:
+            if slot is None:
+                self._runtime.resolve(key.domain, key.name)  # says that there is no such part
+                return
+            report = await self._engine.operations.request(slot, want, "operator", actor=actor)
+        except OneiricError as error:
+            outcome = {RolledBack: "rolled_back", Held: "held"}.get(type(error), "failed")
+            self._recorder.acted(
+                key,
+                revision,
+                outcome=outcome,
+                told=str(error).splitlines()[0],
+                exit=getattr(error, "exit_code", 1),
+            )
+            if not isinstance(error, (Held, Superseded, RuntimeClosing)):
+                self._owe(key, "operator")
+            return
+        took = sum(report.steps.values())
+        self._recorder.acted(key, revision, outcome=report.outcome, ms=round(took, 3))
+
+    # --- what settings and streams bring -----------------------------------------------------------------------------
+
+    def concern(self, keys: Iterable[Key], cause: Cause) -> None:
+        """Something has changed at *keys*: what is bound there is swapped, if somebody else wins now."""
+        for key in keys:
+            if key in self._engine.slots:
+                self._owe(key, cause, at_once=True)
+        self._look()
+
+    def _owe(self, key: Key, cause: Cause, *, at_once: bool = False) -> None:
+        owed = self._owed.setdefault(key, Owed(cause))
+        if at_once:
+            owed.cause, owed.due, owed.tries = cause, 0.0, 0
+        else:
+            self._later(owed)
+
+    def _later(self, owed: Owed) -> None:
+        owed.due = self._engine.loop.time() + min(SELDOM, SOON * 2.0 ** min(owed.tries, 10))
+        owed.tries += 1
+        owed.against = self._runtime.revision
+
+    def _look(self) -> None:
+        """Try what is owed and due, and forget what has come about."""
+        now = self._engine.loop.time()
+        for slot in tuple(self._engine.slots.values()):
+            if slot.pending.startswith(WANTED) and slot.key not in self._owed:
+                self._owe(slot.key, "settings")
+            if slot.pending != self._recorder.pending.get(slot.key, ""):
+                self._recorder.touch(slot.key)
+        for key, owed in tuple(self._owed.items()):
+            slot = self._engine.slots[key]
+            if slot.flights or slot.waiting is not None or key in self._acting:
+                continue
+            if self._as_wanted(slot):
+                del self._owed[key]
+                if slot.pending.startswith(WANTED):
+                    slot.pending = ""
+            elif now >= owed.due or owed.against != self._runtime.revision:
+                self._later(owed)
+                self._engine.operations.automatic(slot, Want(), owed.cause)
+
+    def _as_wanted(self, slot: Slot) -> bool:
+        """Whether what is bound is what wins; where nothing is bound, nothing is owed but to who is pinned there."""
+        bound, snapshot = slot.bound, self._runtime.snapshot
+        if bound is None:
+            return slot.key not in self._pins
+        winner = snapshot.decide(Request(slot.key)).winner
+        if winner is None:
+            return False
+        return bool(self._engine.activator.fingerprint(winner, snapshot.source(winner)) == bound.fingerprint)

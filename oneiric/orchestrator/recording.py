@@ -1,0 +1,265 @@
+"""What is bound, and what has happened, is written into the state store: in the background, one change at a time.
+
+Nobody waits for it, and nothing depends on it: where the store is away, what happened is kept until it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from oneiric_hookspecs import (
+    Activity,
+    Generation,
+    Health,
+    Key,
+    OneiricError,
+    Operation,
+    StateError,
+    SwapReport,
+    SyncReport,
+    hookimpl,
+)
+
+from oneiric.state import Event, History, Observed, Pin, Seen
+
+if TYPE_CHECKING:
+    from oneiric.runtime import Runtime
+
+    from .loops import Loop
+
+#: How many events are kept while the store is away; and for how many seconds the same failure is said once.
+KEPT, REPEATED = 10_000, 60.0
+
+
+class Recorder:
+    """Writes down what goes on in one runtime; a plugin of the application's own.
+
+    Args:
+        runtime: Which.
+        observed: Where this node writes.
+        history: The log.
+        wall: Gives seconds since 1970.
+
+    Attributes:
+        loop: What writes; given by whoever runs it.
+        pending: What was written down as pending, by key.
+        dropped: How many events were lost because the store was away for too long.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        observed: Observed,
+        history: History,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._runtime, self._observed, self._history, self._wall = runtime, observed, history, wall
+        self._node = observed.node or ""
+        self._events: deque[Event] = deque()
+        self._dirty: dict[Key, None] = {}
+        self._acted: dict[Key, dict[str, Any]] = {}
+        self._written: dict[Key, Seen] = {}
+        self._said: dict[tuple[str, str, str], float] = {}
+        self._bound_at: dict[Key, tuple[int, float]] = {}
+        self.loop: Loop | None = None
+        self.pending: dict[Key, str] = {}
+        self.dropped = 0
+
+    # --- what happens ------------------------------------------------------------------------------------------------
+
+    def touch(self, key: Key) -> None:
+        """Something about *key* is another; on the loop."""
+        self._dirty[key] = None
+        self._wake()
+
+    def tell(self, event: Event) -> None:
+        """Write *event* down; on the loop."""
+        if len(self._events) >= KEPT:
+            self._events.popleft()
+            self.dropped += 1
+        self._events.append(attrs.evolve(event, node=event.node or self._node))
+        self._wake()
+
+    def acted(self, key: Key, revision: int, **facts: Any) -> None:
+        """What came of what operators want of *key*, up to *revision*; its ``outcome told exit ms``."""
+        known = self._acted.get(key, {})
+        self._acted[key] = {**(facts or known), "desired": max(revision, known.get("desired", 0))}
+        self.touch(key)
+
+    def expired(self, key: Key, pin: Pin) -> None:
+        """A pin has ended by itself."""
+        self.tell(Event("unpin", str(key), pin.mark.actor, "expiry", "done", old=pin.provider))
+
+    def _wake(self) -> None:
+        if self.loop is not None:
+            self.loop.wake()
+
+    # --- hooks -------------------------------------------------------------------------------------------------------
+
+    @hookimpl
+    def oneiric_activated(self, operation: Operation, new: Generation) -> None:
+        """Something was bound where nothing was."""
+        self._happened("activate", operation, "activated", new=new.candidate.provider)
+
+    @hookimpl
+    def oneiric_swapped(self, operation: Operation, report: SwapReport) -> None:
+        """Something took another's place."""
+        self._happened(
+            "swap",
+            operation,
+            report.outcome,
+            old=report.old,
+            new=report.new,
+            ms=round(sum(report.steps.values()), 3),
+        )
+
+    @hookimpl
+    def oneiric_rolled_back(
+        self, operation: Operation, new: Generation, old: Generation | None, reason: str
+    ) -> None:
+        """Something was taken back."""
+        serving = None if old is None else old.candidate.provider
+        self._happened(
+            "rollback", operation, "rolled_back", old=new.candidate.provider, new=serving, reason=reason
+        )
+
+    @hookimpl
+    def oneiric_failed(self, operation: Operation, error: OneiricError) -> None:
+        """An operation changed nothing; the same failure is written down once in a while."""
+        reason = str(error).splitlines()[0]
+        again, now = (str(operation.key), operation.cause, reason), self._runtime.clock.time()
+        self._said = {each: at for each, at in self._said.items() if now - at < REPEATED}
+        if again in self._said:
+            self.touch(operation.key)
+            return
+        self._said[again] = now
+        self._happened("fail", operation, "failed", reason=reason)
+
+    @hookimpl
+    def oneiric_retired(self, operation: Operation) -> None:
+        """Something has ended."""
+        self.touch(operation.key)
+
+    @hookimpl
+    def oneiric_health_changed(self, key: Key, before: Health | None, after: Health) -> None:
+        """Something is well, or not any more."""
+        was = None if before is None else before.status
+        self.tell(
+            Event("health", str(key), cause="probe", outcome=after.status, old=was, reason=after.reason)
+        )
+        self.touch(key)
+
+    @hookimpl
+    def oneiric_activity_changed(self, key: Key, before: Activity, after: Activity) -> None:
+        """Something is held, paused, drained, or goes on; who wanted that has written it down, but for what is over."""
+        over = before.until is not None and before.until <= self._wall()
+        if over and after.mode is None:
+            self.tell(Event("expire", str(key), before.actor, "expiry", "resumed", old=before.mode))
+        self.touch(key)
+
+    @hookimpl
+    def oneiric_synced(self, report: SyncReport) -> None:
+        """A stream was asked; in the thread of the sync."""
+        if report.outcome in ("applied", "rejected"):
+            event = Event(
+                "manifest",
+                None,
+                report.stream,
+                "stream",
+                report.outcome,
+                new=None if report.version is None else f"{report.epoch}.{report.version}",
+                reason=report.detail or "",
+                ms=report.duration_ms,
+            )
+            self._runtime.engine("orchestrate").loop.call_soon_threadsafe(self.tell, event)
+
+    def _happened(self, kind: str, operation: Operation, outcome: str, **facts: Any) -> None:
+        key = operation.key
+        self.tell(
+            Event(kind, str(key), operation.actor, operation.cause, outcome, operation=operation.id, **facts)
+        )
+        self.touch(key)
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    async def turn(self) -> None:
+        """Write down what is to be.
+
+        Raises:
+            StateError: The store is away; what was not written is kept.
+        """
+        while self._events:
+            event = self._events[0]
+            await self._history.append(event)
+            if self._events and self._events[0] is event:
+                self._events.popleft()
+        while self._dirty:
+            key = next(iter(self._dirty))
+            del self._dirty[key]
+            seen = self._seen(key)
+            if seen == self._written.get(key):
+                continue
+            try:
+                await self._observed.put(key, seen)
+            except BaseException:
+                self._dirty[key] = None
+                raise
+            self._written[key] = seen
+            self.pending[key] = seen.pending
+
+    async def last(self, event: Event, seconds: float = 2.0) -> None:
+        """Write down what is left, and *event*; then forget what this node does, since it ends."""
+        self.tell(event)
+        try:
+            async with asyncio.timeout(seconds):
+                await self.turn()
+                await self._observed.clear()
+        except (TimeoutError, StateError):
+            return  # whoever starts next sees that this node is gone, and tidies up
+
+    def _seen(self, key: Key) -> Seen:
+        """How *key* is here, now."""
+        runtime = self._runtime
+        engine = runtime.engine("orchestrate")
+        acted = self._acted.get(key, {})
+        slot = engine.slots.get(key)
+        if slot is None:
+            return Seen("empty", mode=engine.administration.activity(key).mode, **acted)
+        bound = slot.bound
+        supervised = None if runtime.supervision is None else runtime.supervision.of(key)
+        health = None if supervised is None else supervised.effective
+        if health is None and bound is not None:
+            health = bound.health
+        return Seen(
+            slot.phase,
+            None if bound is None else bound.provider,
+            None if bound is None else bound.number,
+            None if bound is None else self._since(key, bound.number, bound.since),
+            "" if bound is None else _short(bound.fingerprint),
+            None if bound is None or health is None else health.status,
+            "" if bound is None or health is None else health.reason,
+            slot.pending,
+            "" if slot.last_error is None else str(slot.last_error[0]).splitlines()[0],
+            engine.administration.activity(key).mode,
+            previous=slot.spare.provider if slot.spare is not None else slot.previous,
+            **acted,
+        )
+
+    def _since(self, key: Key, number: int, since: float) -> float:
+        """Since when generation *number* serves, in seconds since 1970; worked out once, as the clocks drift apart."""
+        known = self._bound_at.get(key)
+        if known is None or known[0] != number:
+            at = round(self._wall() - (self._runtime.clock.time() - since), 3)
+            known = self._bound_at[key] = (number, at)
+        return known[1]
+
+
+def _short(fingerprint: tuple[Any, ...]) -> str:
+    import hashlib
+
+    return hashlib.sha256(repr(fingerprint).encode()).hexdigest()[:16]

@@ -1,0 +1,354 @@
+"""What operators write into the store is made so by every process that keeps going, and what came of it is there."""
+
+import asyncio
+import logging
+
+from oneiric_hookspecs import Key, NotServing, StateError
+
+from oneiric.state import Pin
+
+A, B = Key.of("adapter", "a"), Key.of("adapter", "b")
+
+
+async def two(world):
+    """``old`` serves, ``new`` could."""
+    world.add(A, "old")
+    world.add(A, "new", priority=-1)
+    await world.use(A)
+
+
+def test_a_pin_is_swapped_to(run, keeping):
+    """By the node, with the actor of the pin; what it says of the part has come up to the pin's revision."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            seen = await node.acted(await node.desired.pin(A, "new", actor="ann"))
+            events = await node.events("swap")
+            return seen, node.world.serves(A), [(e.actor, e.cause, e.old, e.new, e.node) for e in events]
+
+    seen, serves, events = run(main)
+    assert (seen.provider, seen.outcome, seen.exit, seen.told, seen.previous) == (
+        "new",
+        "swapped",
+        0,
+        "",
+        "old",
+    )
+    assert serves == "new"
+    assert events == [("ann", "operator", "old", "new", "node")]
+
+
+def test_a_pin_that_is_dropped_goes_back(run, keeping):
+    """To whoever wins without it."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.acted(await node.desired.pin(A, "new"))
+            seen = await node.acted(await node.desired.unpin(A))
+            return seen.provider, seen.outcome
+
+    assert run(main) == ("old", "swapped")
+
+
+def test_a_bad_one_is_told_and_the_old_one_serves(run, keeping):
+    """With the code that a command exits with; and when the pin is put back, nothing is tried again."""
+    tries = []
+
+    def make(product):
+        tries.append(product)
+        raise OSError("no route to host")
+
+    async def main():
+        async def prepare(world):
+            await two(world)
+            world.add(A, "bad", priority=-2, make=make)
+
+        async with keeping(prepare=prepare) as node:
+            seen = await node.acted(await node.desired.pin(A, "bad"))
+            during = node.world.serves(A)
+            after = await node.acted(await node.desired.unpin(A))
+            made = len(tries)
+            await asyncio.sleep(600)
+            return seen, during, after, len(tries) - made
+
+    seen, during, after, again = run(main)
+    assert (seen.outcome, seen.exit, seen.provider) == ("failed", 4, "old")
+    assert "no route to host" in seen.told
+    assert during == "old"
+    assert (after.outcome, after.provider, again) == ("unchanged", "old", 0)
+
+
+def test_what_nobody_has_is_an_error_of_its_own(run, keeping):
+    """A provider, and a part, that are not registered: exit 3."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            provider = await node.acted(await node.desired.pin(A, "nosuch"))
+            part = await node.acted(await node.desired.pin(B, "any"), B)
+            return (provider.outcome, provider.exit), (part.outcome, part.exit, part.phase)
+
+    assert run(main) == (("failed", 3), ("failed", 3, "empty"))
+
+
+def test_a_pin_activates_while_it_runs_and_not_at_the_start(run, keeping):
+    """What was pinned before counts when the part is first used; what is pinned now is wanted now."""
+
+    async def main():
+        async def registered(world):
+            world.add(A, "old")
+            world.add(A, "new", priority=-1)
+            world.add(B, "old")
+            world.add(B, "new", priority=-1)
+            from oneiric.state import Desired
+
+            await Desired(world.runtime.state).pin(A, "new")
+
+        async with keeping(prepare=registered) as node:
+            await asyncio.sleep(60)
+            at_start = node.world.serves(A), await node.world.use(A)
+            seen = await node.acted(await node.desired.pin(B, "new"), B)
+            return at_start, (seen.provider, seen.outcome), node.world.serves(B)
+
+    assert run(main) == ((None, "new"), ("new", "activated"), "new")
+
+
+def test_a_pin_ends_when_it_is_over(run, keeping, wall):
+    """By the wall clock; the part goes back by itself, and history tells why."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.acted(await node.desired.pin(A, "new", actor="ann", until=wall() + 100))
+            before = node.world.serves(A)
+            await asyncio.sleep(110)
+            events = await node.events("unpin")
+            return before, node.world.serves(A), [(e.actor, e.cause, e.old) for e in events]
+
+    assert run(main) == ("new", "old", [("ann", "expiry", "new")])
+
+
+def test_what_failed_is_tried_again_until_its_cause_is_gone(run, keeping):
+    """A pin that nobody takes back is not forgotten; and not tried all the time either."""
+    well, tries = False, 0
+
+    def make(product):
+        nonlocal tries
+        tries += 1
+        if not well:
+            raise OSError("no route to host")
+
+    async def main():
+        nonlocal well
+
+        async def prepare(world):
+            await two(world)
+            world.add(A, "later", priority=-2, make=make)
+
+        async with keeping(prepare=prepare) as node:
+            await node.acted(await node.desired.pin(A, "later"))
+            await asyncio.sleep(600)
+            tried = tries
+            well = True
+            await asyncio.sleep(90)
+            return tried, node.world.serves(A), (await node.seen()).error
+
+    tried, serves, error = run(main)
+    assert 5 < tried < 25
+    assert (serves, error) == ("later", "")
+
+
+def test_a_better_registry_is_looked_at_at_once(run, keeping):
+    """What could not be done for want of a candidate is done when it is there."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.acted(await node.desired.pin(A, "late"))
+            await asyncio.sleep(300)
+            node.world.add(A, "late", priority=-5)
+            await asyncio.sleep(3)
+            return node.world.serves(A)
+
+    assert run(main) == "late"
+
+
+def test_a_pause_from_elsewhere_is_in_force_and_ends(run, keeping):
+    """New users are refused; those that are there go on; a resume lets them in."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            with node.runtime.lease(*A) as product:
+                revision = await node.desired.impose(A, "pause", actor="ann", note="moving")
+                seen = await node.acted(revision)
+                try:
+                    async with node.runtime.use(*A):
+                        refused = ""
+                except NotServing as error:
+                    refused = type(error).__name__
+                used = product.use()
+            await node.acted(await node.desired.resume(A))
+            return seen.mode, refused, used, await node.world.use(A), (await node.seen()).mode
+
+    assert run(main) == ("pause", "Paused", "old", "old", None)
+
+
+def test_a_domain_is_paused_as_a_whole(run, keeping):
+    """Its parts, those that come later too; that the node has taken it in is in what it says about itself."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            revision = await node.desired.impose("adapter", "pause")
+            await asyncio.sleep(1)
+            from oneiric.state import living
+
+            [alive] = await living(node.store)
+            node.world.add(B, "b")
+            refused = []
+            for key in (A, B):
+                try:
+                    async with node.runtime.use(*key):
+                        refused.append(None)
+                except NotServing as error:
+                    refused.append(type(error).__name__)
+            return alive.node.desired >= revision, refused
+
+    assert run(main) == (True, ["Paused", "Paused"])
+
+
+def test_what_is_changed_while_held_comes_at_the_resume_once_and_the_latest(run, keeping):
+    """Three changes of the settings while it is held: one swap, when it is resumed."""
+
+    async def main():
+        async def prepare(world):
+            for number, name in enumerate(["one", "two", "three", "four"]):
+                world.add(A, name, priority=-number)
+            await world.use(A)
+
+        async with keeping(prepare=prepare) as node:
+            await node.acted(await node.desired.impose(A, "hold"))
+            for name in ("two", "three", "four"):
+                await node.runtime.apply(
+                    {"state": {"url": "memory:"}, "adapters": {"selections": {"a": name}}}
+                )
+                await asyncio.sleep(20)
+            during = node.world.serves(A)
+            await node.acted(await node.desired.resume(A))
+            await asyncio.sleep(5)
+            swaps = await node.events("swap")
+            await asyncio.sleep(300)
+            return (
+                during,
+                node.world.serves(A),
+                [(e.old, e.new) for e in swaps],
+                len(await node.events("swap")),
+            )
+
+    assert run(main) == ("one", "four", [("one", "four")], 1)
+
+
+def test_what_is_chosen_here_is_written_there(run, keeping):
+    """``runtime.swap`` in the process, and its going back."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.runtime.swap(*A, "new", actor="ann")
+            pinned = await node.desired.pinned(A)
+            await node.runtime.swap(*A, actor="bob")
+            after = await node.desired.pinned(A)
+            events = await node.events("pin", "unpin", "swap")
+            return (pinned.provider, pinned.mark.actor), after, [(e.kind, e.actor, e.new) for e in events]
+
+    pinned, after, events = run(main)
+    assert (pinned, after) == (("new", "ann"), None)
+    assert sorted(events) == [
+        ("pin", "ann", "new"),
+        ("swap", "ann", "new"),
+        ("swap", "bob", "old"),
+        ("unpin", "bob", None),
+    ]
+
+
+def test_a_hold_said_here_is_written_there(run, keeping):
+    """With who, why, and how long."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.runtime.hold(*A, actor="ann", note="moving", until=2_000_000_000.0)
+            admin = await node.desired.admin(A)
+            await node.runtime.resume(*A, actor="bob")
+            return (
+                admin.hold,
+                await node.desired.admin(A),
+                [(e.kind, e.actor, e.reason) for e in await node.events("hold", "resume")],
+            )
+
+    hold, after, events = run(main)
+    assert (hold.actor, hold.note, hold.until) == ("ann", "moving", 2_000_000_000.0)
+    assert after.hold is None
+    assert events == [("hold", "ann", "moving"), ("resume", "bob", "")]
+
+
+# --- faults ------------------------------------------------------------------------------------------------------------
+
+
+class Away:
+    """A store whose methods raise while it is told to."""
+
+    def __init__(self, monkeypatch, store, error):
+        self.away = False
+        for name in ("get", "put", "scan", "delete", "revision", "beat", "nodes", "append", "read"):
+            monkeypatch.setattr(store, name, self._method(getattr(store, name), error))
+
+    def _method(self, method, error):
+        async def call(*arguments, **more):
+            if self.away:
+                raise error
+            return await method(*arguments, **more)
+
+        return call
+
+
+def test_a_store_that_goes_away_loses_nothing(run, keeping, monkeypatch, caplog):
+    """Whatever it raises: what happens meanwhile is written when it is back, in order; what was wanted is done then."""
+    caplog.set_level(logging.CRITICAL, "oneiric")
+
+    async def main(error):
+        async with keeping(prepare=two) as node:
+            store = Away(monkeypatch, node.store, error)
+            await node.at_rest()
+            store.away = True
+            engine = node.world.engine
+            from oneiric.activation import Want
+
+            for _ in range(3):
+                await engine.operations.request(engine.slot(A), Want(reload=True), "settings")
+            await asyncio.sleep(120)
+            store.away = False
+            await asyncio.sleep(60)
+            revision = await node.desired.pin(A, "new")
+            seen = await node.acted(revision)
+            numbers = [(e.kind, e.new) for e in await node.events("swap")]
+            return seen.provider, numbers, [each.failures for each in node.orchestrator.loops]
+
+    for error in (StateError("gone"), OSError("disk"), ZeroDivisionError(), asyncio.CancelledError()):
+        provider, events, failures = run(main(error))
+        assert provider == "new"
+        assert events == [("swap", "old")] * 3 + [("swap", "new")], error
+        assert set(failures) == {0}
+        monkeypatch.undo()
+
+
+def test_damaged_wishes_are_told_and_the_last_good_ones_stay(run, keeping, caplog):
+    """A value that is none does not end the loop; when it is mended, what was wanted meanwhile is done."""
+    caplog.set_level(logging.CRITICAL, "oneiric")
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.acted(await node.desired.impose(A, "pause"))
+            await node.store.put("desired/pins/adapter:a", {"provider": 7})
+            await asyncio.sleep(60)
+            [loop] = [each for each in node.orchestrator.loops if each.name == "reconciling"]
+            paused = (await node.seen()).mode
+            await node.desired.resume(A)
+            await node.acted(await node.desired.put_back(A, Pin("new")))
+            return loop.failures > 1, "damaged" in loop.error, paused, node.world.serves(A)
+
+    assert run(main) == (True, True, "pause", "new")
