@@ -103,14 +103,28 @@ class Context:
         """A started runtime of the settings and plugins, closed at the end.
 
         With ``--json``, what anybody prints in the block goes to stderr.
+
+        What operators want is in force in it: what is pinned, held, paused or drained.
         """
-        with self.quiet():
-            runtime = self._assemble()
+        runtime = self.runtime()
         runtime.brief = brief
-        self._warn_of(runtime)
+
+        async def restored() -> None:
+            from oneiric.orchestrator import restore
+
+            await restore(runtime)
+
+        runtime.first_things.append(restored)
         with self.quiet_for_json():
             async with runtime:
                 yield runtime
+
+    def runtime(self) -> Runtime:
+        """A runtime of the settings and plugins, assembled and not started; whoever asks closes it."""
+        with self.quiet():
+            runtime = self._assemble()
+        self._warn_of(runtime)
+        return runtime
 
     def _assemble(self) -> Runtime:
         self.log()
@@ -266,6 +280,11 @@ class Context:
             self._write(line + "\n")
         else:
             click.echo(line, color=self.color)
+
+    def tell_aside(self, text: str) -> None:
+        """Say on stderr what goes on, unless people want it quiet; it is no part of the answer."""
+        if self.options.verbosity >= 0:
+            click.echo(plain(self.masked(text)), err=True)
 
     def masked(self, text: str) -> str:
         """*text* without the secrets that are known here: whoever made it may have shown one."""

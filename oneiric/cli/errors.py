@@ -123,7 +123,7 @@ def _report(context: Context, report: _Report, error: BaseException) -> int:
             click.echo(trace, err=True, nl=False)
     if options.json:
         text = report.json(context.masked)
-    elif report.exit == INTERRUPTED:
+    elif report.exit == INTERRUPTED and report.hint is None:
         text = "interrupted"
     else:
         word = click.style("error:", fg="red", bold=True) if context.color_err else "error:"

@@ -46,11 +46,16 @@ def command(
     if domain is None or key is None:
         missing = "DOMAIN and KEY" if domain is None else "KEY"
         raise click.UsageError(f"say {missing}, as in: oneiric explain adapter cache")
+    from .operating.stored import pin_facts, pinned
+
     with context.assembled() as runtime:
+        pins = pinned(context, runtime)
         found = runtime.explain(domain_of(runtime, domain), key, provider=provider)
         if found.error is not None and (not found.rows or _absent(provider, found.rows)):
             raise found.error
         decision = decided(found)
+        of = found.request.key
+        decision["pin"] = pin_facts(runtime, of, pins.get(of))
     rows = decision["candidates"]
     if why_not is not None:
         one = next((row for row in rows if row["provider"] == why_not), None)
@@ -76,6 +81,12 @@ def _absent(provider: str | None, rows: Any) -> bool:
 
 def _whole(context: Context, decision: dict[str, Any]) -> str:
     key = f"{decision['domain']}:{decision['key']}"
+    if decision["pin"] is not None:
+        from .operating.stored import sentence
+
+        pin = f"\n{sentence(decision['pin'])}"
+    else:
+        pin = ""
     if decision["winner"] is not None:
         first = f"{key} is filled by {decision['winner']}: {decision['because']}"
     else:
@@ -96,7 +107,7 @@ def _whole(context: Context, decision: dict[str, Any]) -> str:
         whole=True,
     )
     faults = "".join(f"\npassed over: {fault}" for fault in decision["faults"])
-    return f"{first}\n\n{body}{faults}"
+    return f"{first}{pin}\n\n{body}{faults}"
 
 
 def _why_not(decision: dict[str, Any], row: dict[str, Any]) -> str:

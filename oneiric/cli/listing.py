@@ -20,13 +20,20 @@ from .naming import MARKS, decided, domain_of, said
 def command(context: Context, domain: str | None, shadowed: bool) -> None:
     """List the parts there are, and which candidate wins each.
 
-    Decided anew from the settings and plugins, in this process; no other process is asked.
+    Decided anew from the settings, the plugins, and what operators have pinned, in this process; no other process is
+    asked.
     """
+    from .operating.stored import pinned
+
     with context.assembled() as runtime:
+        pins = pinned(context, runtime)
         only = None if domain is None else domain_of(runtime, domain)
         snapshot = runtime.snapshot
         keys = [key for key in tuple(snapshot.keys()) if only in {None, key.domain}]
-        parts = [decided(snapshot.decide(Request(key))) for key in keys]
+        parts = [
+            decided(snapshot.decide(Request(key))) | {"pinned": pins[key].provider if key in pins else None}
+            for key in keys
+        ]
 
     def human(_: object) -> str:
         if not parts:

@@ -26,21 +26,20 @@ CHANGES = 10
 def command(ctx: click.Context, new: str | None) -> None:
     """Say what another settings file would change; touch nothing.
 
-    Exits with 10 where it would change something, with 0 where not.
+    Without one, what running processes have bound that is not what wins with the settings, the streams and the pins of
+    now.  Exits with 10 where it would change something, with 0 where not.
     """
     context: Context = ctx.obj
+    if new is None:
+        _running(ctx, context)
+        return
     with context.assembled() as runtime:
-        changes: list[dict[str, Any]] = []
-        sections: list[str] = []
-        if new is not None:
-            other = context.load(new, examine=True)
-            changes = [_change(each) for each in runtime.plan(other)]
-            now = runtime.settings
-            sections = [name for name in attrs_of(now) if getattr(now, name) != getattr(other, name)]
+        other = context.load(new, examine=True)
+        changes = [_change(each) for each in runtime.plan(other)]
+        now = runtime.settings
+        sections = [name for name in attrs_of(now) if getattr(now, name) != getattr(other, name)]
 
     def human(_: Any) -> str:
-        if new is None:
-            return "nothing runs in this process; to compare with other settings: oneiric plan NEW.toml"
         if not changes and not sections:
             return f"{new} would change nothing"
         parts = []
@@ -58,6 +57,33 @@ def command(ctx: click.Context, new: str | None) -> None:
 
     context.show({"new": new, "changes": changes, "sections": sections}, "oneiric/plan/1", human)
     if changes or sections:
+        ctx.exit(CHANGES)
+
+
+def _running(ctx: click.Context, context: Context) -> None:
+    """What running processes have bound, against what would win."""
+    from .operating.desk import NOBODY
+    from .operating.differing import differing
+
+    with context.assembled() as runtime:
+        found = differing(context, runtime)
+
+    def human(_: Any) -> str:
+        if not found.nodes:
+            return f"{NOBODY}; to compare with other settings: oneiric plan NEW.toml"
+        if not found.changes:
+            many = "1 process has" if len(found.nodes) == 1 else f"{len(found.nodes)} processes have"
+            return f"{many} what would win everywhere"
+        head = ["PROCESS", "DOMAIN", "KEY", "NOW", "THEN", "WHY"]
+        rows = [
+            [c["node"], c["domain"], c["key"], c["before"], c["after"] or "(none)", c["because"]]
+            for c in found.changes
+        ]
+        return f"{context.table(head, rows)}\nto have it so: oneiric swap DOMAIN KEY"
+
+    shown = {"new": None, "nodes": list(found.nodes), "changes": list(found.changes), "sections": []}
+    context.show(shown, "oneiric/plan/1", human)
+    if found.changes:
         ctx.exit(CHANGES)
 
 

@@ -11,6 +11,8 @@ from oneiric_hookspecs import OneiricError
 from .config.common import near
 from .context import Context
 from .group import Group
+from .naming import NoSuch
+from .operating.desk import NOBODY, Desk, at_desk, options, timeout
 
 #: What ``--check`` exits with where one cannot be had: the settings are right, what they count on is not there.
 MISSING = 6
@@ -18,7 +20,7 @@ MISSING = 6
 
 @click.group("secrets", cls=Group)
 def command() -> None:
-    """List the secrets that the settings name, and whether they can be had."""
+    """List the secrets that the settings name, and whether they can be had; fetch them anew."""
 
 
 @command.command("list")
@@ -85,3 +87,55 @@ def _row(known: Any) -> dict[str, Any]:
         "state": None,
         "reason": None,
     }
+
+
+@command.command("rotate")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@options("actor")
+@timeout(90.0)
+@click.pass_context
+def rotate(ctx: click.Context, names: tuple[str, ...], actor: str | None, seconds: float) -> None:
+    """Have running processes fetch secrets anew, and build anew what was built from them.
+
+    Without NAME, all of [secrets].  Exits as the process does that fared worst: 4 where something did not come up with
+    the new one, and serves with the old one still.
+    """
+    context: Context = ctx.obj
+
+    async def run(desk: Desk) -> int:
+        from oneiric.state import Event
+
+        from .operating.asking import answers_json, asked, worst
+
+        known = desk.runtime.settings.secrets
+        for name in names:
+            if name not in known:
+                raise NoSuch("secret", name, known)
+        living = await desk.living()
+        if not living:
+            told = f"{NOBODY}: secrets are fetched when it starts"
+            context.show({"names": list(names or known), "nodes": []}, "oneiric/rotate/1", lambda _: told)
+            return 0
+        waited = await asked(desk, "rotate", living, seconds, arguments={"names": list(names)})
+        code = worst(waited)
+        outcome = "failed" if code else "done"
+        await desk.tell(
+            Event("rotate", None, desk.actor, "operator", outcome, reason=", ".join(names or known))
+        )
+        nodes = answers_json(waited)
+        shown = {"names": list(names or known), "nodes": nodes}
+        context.show(shown, "oneiric/rotate/1", lambda _: context.table(*_rotated(nodes)))
+        return code
+
+    if code := at_desk(context, run, actor=actor):
+        ctx.exit(code)
+
+
+def _rotated(nodes: list[dict[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    """What each process has made of it, as the head and the rows of a table."""
+    rows = []
+    for each in nodes:
+        result = each["result"] if isinstance(each["result"], dict) else {}
+        rebuilt = [part["key"] for part in result.get("rebuilt", []) if not part.get("told")]
+        rows.append([each["node"], each["outcome"], ", ".join(rebuilt), each["told"]])
+    return ["PROCESS", "OUTCOME", "BUILT ANEW", "WHY"], rows

@@ -111,7 +111,7 @@ ANSWERS = [
     (
         "plan",
         0,
-        "nothing runs in this process; to compare with other settings: oneiric plan NEW.toml\n",
+        "no process of this application runs; to compare with other settings: oneiric plan NEW.toml\n",
     ),
     ("plan twin.toml", 0, "twin.toml would change nothing\n"),
     (

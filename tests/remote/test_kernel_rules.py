@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from importlib import metadata
 
 import attrs
 import pytest
@@ -21,9 +22,9 @@ class Gullible:
     def oneiric_verifiers(self):
         yield Verifier("gullible", lambda asked: self.says(asked) if callable(self.says) else self.says)
 
-    def release(self, **more) -> Release:
+    def release(self, body=A, **more) -> Release:
         """A release of one entry, whose body is there."""
-        made = self.project.publisher.publish(A, version=more.pop("version", 1))
+        made = self.project.publisher.publish(body, version=more.pop("version", 1))
         now = int(self.project.now)
         return Release(
             **{
@@ -55,6 +56,9 @@ CHANGES = {
     "S4 a second more": ({"issued": 301}, "clock-skew"),
     "S7 crit": ({"crit": ("quantum",)}, "crit"),
     "S7 min_client": ({"min_client": "99"}, "client-too-old"),
+    "S7 min_client that is this one": ({"min_client": metadata.version("oneiric")}, None),
+    "S7 min_client in a range": ({"min_client": ">=0.1"}, None),
+    "S7 min_client out of a range": ({"min_client": "<0.1"}, "client-too-old"),
     "S7 min_client that is no version": ({"min_client": "new"}, "malformed"),
 }
 
@@ -120,6 +124,74 @@ def test_s1_what_is_stale_stays_so_though_the_clock_goes_back(project):
     assert project.runtime().remote.status()[0].condition == "stale"
 
 
+def test_s1_a_release_that_was_signed_earlier_does_not_turn_time_back(project, gullible):
+    """A later version may have been signed before the one it follows; the time is never before either."""
+    runtime, begin = project.runtime(plugins=[gullible]), int(project.now)
+    for version, issued in ((1, begin), (2, begin - 3600)):
+        gullible.says = Pulled(gullible.release(version=version, issued=issued, expires=begin + DAY))
+        assert project.synced(runtime).outcome == "applied"
+    project.now -= 1000
+    gullible.says = Pulled(gullible.release(version=3, issued=begin - 3600, expires=begin - 10))
+
+    assert project.synced(runtime).code == "expired"
+
+
+def test_s4_the_future_is_this_machines(project, gullible):
+    """Whose clock went back: what was signed later than its time is told, though a release was believed by then."""
+    runtime, begin = project.runtime(plugins=[gullible]), int(project.now)
+    gullible.says = Pulled(gullible.release(version=1, issued=begin))
+    assert project.synced(runtime).outcome == "applied"
+    project.now -= 3600
+    gullible.says = Pulled(gullible.release(version=2, issued=begin + 100))
+
+    assert project.synced(runtime).code == "clock-skew"
+
+
+def test_s4_what_is_unchanged_is_held_against_the_same_time(project, gullible):
+    """That of the newest release that was believed, though it came to nothing, and this machine's clock went back."""
+    runtime, begin = project.runtime(plugins=[gullible]), int(project.now)
+    first = gullible.says = Pulled(gullible.release(issued=begin, expires=begin + 3600))
+    assert project.synced(runtime).outcome == "applied"
+    project.now += 7200
+    gullible.says = Pulled(gullible.release({**A, "factory": "nowhere:Part"}, version=2))
+    assert project.synced(runtime).code == "factory"
+    project.now = begin
+    gullible.says = attrs.evolve(first, unchanged=True)
+
+    assert project.synced(runtime).code == "expired"
+
+
+def test_s10_what_a_body_says_beyond_the_format_is_told(project, caplog):
+    """Where it is allowed: with its line and its name."""
+    project.settings('unknown_fields = "warn"')
+    project.publisher.publish({**A, "colour": "red"})
+
+    assert project.synced(project.runtime()).outcome == "applied"
+    [told] = [each.getMessage() for each in caplog.records if "colour" in each.getMessage()]
+    assert told.startswith("stream prod: ")
+
+
+def test_s11_who_comes_to_judge_is_asked_about_what_stands(project):
+    """Not only about what is new in the next release."""
+    asked = []
+
+    class Judge:
+        @hookimpl
+        def oneiric_check_manifest(self, changes):
+            asked.append({identity[1] for identity in (*changes.added, *changes.changed)})
+            return ()
+
+    project.publisher.publish(A)
+    runtime = project.runtime()
+    project.synced(runtime)
+    runtime.hooks.register(Judge(), "judge")
+    for version in ("later", "last"):
+        project.publisher.publish(A, entry("adapter", version, "b", "stream_kit:Part"))
+        assert project.synced(runtime).outcome == "applied"
+
+    assert asked == [{"thing", "later"}, {"last"}]
+
+
 # --- what is kept of a refusal, and of what was ---------------------------------------------------------------------
 
 
@@ -137,6 +209,23 @@ def test_s15_what_may_pass_is_looked_at_again(project):
     assert (refused.outcome, refused.code, told["code"]) == ("rejected", "digest", "digest")
     assert project.synced(runtime).outcome == "applied"
     assert runtime.remote.status()[0].refused is None
+
+
+def test_s15_a_verifier_need_not_say_unchanged(project, gullible):
+    """The release itself says that it is the one that was refused: nobody is asked about it again."""
+    asked = []
+
+    class Judge:
+        @hookimpl
+        def oneiric_check_manifest(self):
+            asked.append(1)
+            return ()
+
+    gullible.says = Pulled(gullible.release({**A, "priority": 1000}))
+    runtime = project.runtime(plugins=[gullible, Judge()])
+    codes = [project.synced(runtime).code for _ in range(3)]
+
+    assert (codes, len(asked)) == (["scope"] * 3, 1)
 
 
 def test_s15_a_dry_run_keeps_no_refusal(project):

@@ -7,19 +7,25 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from oneiric.cli.context import Context
 from oneiric.cli.naming import NoSuch
+from oneiric.cli.operating.asking import answers_json, asked, not_in_time, worst
+from oneiric.cli.operating.desk import NOBODY, Desk, actor_of, has_desk, options, timeout
 
 if TYPE_CHECKING:
     from oneiric_hookspecs import SyncReport
 
+    from oneiric.cli.operating.waiting import Waited
     from oneiric.runtime import Runtime
+    from oneiric.state import Answered, Living
 
 SCHEMA = "oneiric/remote-sync/1"
 #: What the worst outcome exits with.
 EXITS = {"rejected": 7, "unreachable": 8}
+_HEAD = ["STREAM", "OUTCOME", "VERSION", "ADDED", "CHANGED", "REMOVED", "SKIPPED", "MS"]
 
 
 @click.command("remote-sync")
@@ -32,14 +38,25 @@ EXITS = {"rejected": 7, "unreachable": 8}
     help="Instead of the interval of the settings; with --watch.",
 )
 @click.option("--dry-run", is_flag=True, help="Fetch, verify and check; register and keep nothing.")
+@click.option("--here", is_flag=True, help="Sync in this process, although others run.")
+@options("actor")
+@timeout(120.0)
 @click.pass_context
 def command(
-    ctx: click.Context, stream: str | None, watch: bool, refresh_interval: float | None, dry_run: bool
+    ctx: click.Context,
+    stream: str | None,
+    watch: bool,
+    refresh_interval: float | None,
+    dry_run: bool,
+    here: bool,
+    actor: str | None,
+    seconds: float,
 ) -> None:
     """Fetch what the streams of [remote] offer, verify it, and keep it for this application.
 
-    Without STREAM, all of them.  It syncs in this process: what it accepts is on this machine, and other processes of
-    the application have it when they sync or start.
+    Without STREAM, all of them.  Processes of the application that run are asked to do it, and what they accept is in
+    force there at once.  Where none runs, and with --here or --watch, this process does it: what it accepts is on this
+    machine, and other processes have it when they sync or start.
 
     Exits with 7 where something was rejected, with 8 where a source could not be reached or took too long.
     """
@@ -51,17 +68,83 @@ def command(
     if watch:
         asyncio.run(_watched(context, stream, refresh_interval))
         return
-    reports = asyncio.run(_once(context, stream, dry_run=dry_run))
+    found = asyncio.run(_once(context, stream, None if here else actor_of(actor), seconds, dry_run=dry_run))
+    if isinstance(found, Elsewhere):
+        found.show(context, dry_run=dry_run)
+        ctx.exit(worst(found.waited))
+    reports = found
     told = {"dry_run": dry_run, "streams": [_plain(report) for report in reports]}
     context.show(told, SCHEMA, lambda _: _table(context, reports, dry_run=dry_run))
     ctx.exit(max((EXITS.get(report.outcome, 0) for report in reports), default=0))
 
 
-async def _once(context: Context, stream: str | None, *, dry_run: bool) -> Sequence[SyncReport]:
+@attrs.frozen
+class Elsewhere:
+    """What the processes that run have made of it."""
+
+    waited: Waited[Answered]
+
+    def show(self, context: Context, *, dry_run: bool) -> None:
+        """Show it."""
+        nodes = answers_json(self.waited)
+        reports = [
+            (each["node"], report)
+            for each in nodes
+            for report in (each["result"] if isinstance(each["result"], list) else [])
+        ]
+        said = [f"{each['node']}: {each['told']}" for each in nodes if each["told"]]
+        said += not_in_time(self.waited)
+        said += [
+            f"{node}: {report['stream']}: {report['code']}: {report['detail']}"
+            for node, report in reports
+            if report["code"]
+        ]
+        if dry_run:
+            said.append("nothing was registered or kept: --dry-run")
+        table = context.table(["PROCESS", *_HEAD], [[node, *_row(report)] for node, report in reports])
+        told = {"dry_run": dry_run, "streams": [], "nodes": nodes}
+        text = "\n".join([table, *said] if reports else said or ["[remote] names no stream"])
+        context.show(told, SCHEMA, lambda _: text)
+
+
+def _row(report: dict[str, Any]) -> list[Any]:
+    version = report.get("version")
+    return [
+        report["stream"],
+        report["outcome"],
+        "" if version is None else f"{report.get('epoch')}.{version}",
+        *(len(report.get(name) or ()) for name in ("added", "changed", "removed", "skipped")),
+        f"{report.get('duration_ms') or 0:.0f}",
+    ]
+
+
+async def _once(
+    context: Context, stream: str | None, actor: str | None, seconds: float, *, dry_run: bool
+) -> Sequence[SyncReport] | Elsewhere:
+    """Have it done by the processes that run, if there are any and *actor* is somebody; else by this one."""
     async with context.host() as host:
         remote = _remote(host, stream)
+        runtime: Any = host
+        if actor is not None and has_desk(runtime):
+            desk = Desk(context, runtime, runtime.state, actor)
+            if living := await desk.living():
+                return await _elsewhere(desk, living, stream, seconds, dry_run=dry_run)
+            context.tell_aside(f"{NOBODY}: this one syncs")
         reports: Sequence[SyncReport] = await remote.sync(stream, dry_run=dry_run)
         return reports
+
+
+async def _elsewhere(
+    desk: Desk, living: dict[str, Living], stream: str | None, seconds: float, *, dry_run: bool
+) -> Elsewhere:
+    from oneiric.state import Event
+
+    arguments = {"stream": stream, "dry_run": dry_run}
+    waited = await asked(desk, "remote-sync", living, seconds, arguments=arguments)
+    if not dry_run:
+        outcome = "failed" if worst(waited) else "done"
+        await desk.tell(Event("sync", None, desk.actor, "operator", outcome, reason=stream or "all streams"))
+    return Elsewhere(waited)
 
 
 async def _watched(context: Context, stream: str | None, interval: float | None) -> None:
@@ -89,7 +172,6 @@ def _plain(report: SyncReport) -> dict[str, Any]:
 def _table(context: Context, reports: Sequence[SyncReport], *, dry_run: bool) -> str:
     if not reports:
         return "[remote] names no stream"
-    head = ["STREAM", "OUTCOME", "VERSION", "ADDED", "CHANGED", "REMOVED", "SKIPPED", "MS"]
     rows = [
         [
             each.stream,
@@ -109,7 +191,7 @@ def _table(context: Context, reports: Sequence[SyncReport], *, dry_run: bool) ->
     ]
     if dry_run:
         said.append("nothing was registered or kept: --dry-run")
-    return "\n".join([context.table(head, rows), *said])
+    return "\n".join([context.table(_HEAD, rows), *said])
 
 
 def sentence(report: SyncReport) -> str:
