@@ -16,6 +16,7 @@ import domains
 import hooking
 import keeping
 import lookups
+import operating
 import polling
 import registering
 import remote
@@ -37,6 +38,7 @@ ROWS: dict[str, Row] = {
         crowds,
         domains,
         keeping,
+        operating,
         polling,
         remote,
         applying,

@@ -20,10 +20,10 @@ from oneiric_hookspecs import OneiricError, Spec, errors, specs
 
 from oneiric import settings
 from oneiric.cli.doctor import checking
-from oneiric.plugins import telemetry
 from oneiric.cli.config.common import as_toml
 from oneiric.settings.environment import PLAIN
 from oneiric.settings.layers import leaves
+from oneiric.settings.logged import LoggingSection, Sink
 from oneiric.settings.plain import path_text
 from oneiric.settings.profiles import BUILT_IN
 
@@ -162,6 +162,8 @@ def the_settings() -> Iterator[str]:
         ("[lifecycle]", settings.LifecycleSection),
         ('[lifecycle.keys."domain:name"]', settings.Lifecycle),
         ("[remote.NAME]", settings.Stream),
+        ("[logging]", LoggingSection),
+        ("[logging.sinks.NAME]", Sink),
     ):
         yield f"## {title}\n"
         yield from table(("key", "default", "meaning"), _fields(cls))
@@ -492,18 +494,36 @@ def the_telemetry() -> Iterator[str]:
     """What is told to OpenTelemetry and to the log, and the words that stand in it."""
     from oneiric_hookspecs.remote import Code
 
+    from oneiric.plugins._metrics import METRICS
+    from oneiric.plugins.telemetry.spans import ATTRIBUTES, SPANS
+    from oneiric.plugins.telemetry.syncs import EVENT
+
     yield "# Telemetry\n"
-    yield "Written by `docs/generate.py` from the plugin `telemetry`. It tells the API of OpenTelemetry; an application that"
-    yield "sets up an SDK sees it, and without one it costs next to nothing. Attributes are bounded: names of streams and"
-    yield "domains, outcomes, codes; no address, no text of an error.\n"
+    yield "Written by `docs/generate.py` from the plugin `telemetry`; [the how-to](../how-to/observe.md) shows it at work. It"
+    yield "tells the API of OpenTelemetry, scope `oneiric`; an application that sets up an SDK sees it, and without one nothing"
+    yield "of OpenTelemetry is imported. Attributes are bounded: names of the registry, outcomes, codes; no address, no"
+    yield "payload, no text of an error. What is told is chosen in [`[telemetry]`](settings.md).\n"
     yield "## Metrics\n"
-    yield from table(("metric", "is"), ((f"`{name}`", about) for name, about in telemetry.METRICS.items()))
+    yield "Histograms are in milliseconds. `key` is empty in a domain of more than `max_keys` keys, and for what nobody"
+    yield "registered.\n"
+    yield from table(
+        ("metric", "kind", "by", "is"),
+        (
+            (f"`{name}`", kind, ", ".join(f"`{each}`" for each in attributes), about)
+            for name, (kind, attributes, about) in METRICS.items()
+        ),
+    )
     yield ""
     yield "## Spans\n"
-    yield "`oneiric.remote.sync`: one for each sync, as long as it took, with the outcome and the figures of its report as"
-    yield "attributes `oneiric.*`; its status is an error, with the code, where nothing was accepted.\n"
+    yield from table(("span", "is"), ((f"`{name}`", about) for name, about in SPANS.items()))
+    yield ""
+    yield "One of an operation is a root, with a link to the span of whoever asked; inside of another operation it is a"
+    yield "child of that. Its steps are events, and what a factory does is below it. The status of a sync is an error, with"
+    yield "the code, where nothing was accepted.\n"
+    yield from table(("attribute of operations", "is"), ((f"`{name}`", about) for name, about in ATTRIBUTES.items()))
+    yield ""
     yield "## Events of the log\n"
-    yield f"`{telemetry.EVENT}`, on the logger `oneiric.remote`: one for each sync, with the fields of the span. A warning where"
+    yield f"`{EVENT}`, on the logger `oneiric.remote`: one for each sync, with the fields of the span. A warning where"
     yield "nothing was accepted, and one of its own where a sync takes longer than `latency_budget`.\n"
     yield "## Codes of streams\n"
     yield "Why a sync accepted nothing: in reports, in metrics, in `oneiric remote-status`.\n"

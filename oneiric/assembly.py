@@ -58,6 +58,7 @@ BUILTINS: Mapping[str, bool] = {
     "guards.factories": True,
     "guards.prune": True,
     "pinned": True,
+    "restart": False,
     "telemetry": False,
     "domains.adapter": False,
     "domains.service": False,

@@ -1,5 +1,6 @@
 """Fixtures for every test: time that passes at once, and no kit that happens to be installed."""
 
+import json
 import os
 import re
 import shutil
@@ -96,3 +97,74 @@ def offline() -> Callable[[str], str | None]:
         return None if found is None else f"no package index: {found[0]}"
 
     return look
+
+
+@pytest.fixture
+def sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator["Sdk"]:
+    """An SDK of OpenTelemetry that this test has set up: what it was told, by ``metrics()`` and ``spans()``."""
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    reader, exporter = InMemoryMetricReader(), InMemorySpanExporter()
+    meters, tracers = MeterProvider([reader]), TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(exporter))
+    # What is set for good in a process is set for one test here.
+    monkeypatch.setattr("opentelemetry.metrics.get_meter_provider", lambda: meters)
+    monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: tracers)
+    yield Sdk(reader, exporter, tracers)
+    meters.shutdown()
+    tracers.shutdown()
+
+
+class Sdk:
+    """What an SDK was told."""
+
+    def __init__(self, reader, exporter, tracers) -> None:
+        self._reader, self._exporter = reader, exporter
+        self.tracer = tracers.get_tracer("the application")
+
+    def metrics(self) -> dict:
+        """By name and attributes: of a counter and a gauge the value, of a histogram how many there were."""
+        found = {}
+        data = self._reader.get_metrics_data()
+        for resource in () if data is None else data.resource_metrics:
+            for scope in resource.scope_metrics:
+                for metric in scope.metrics:
+                    for point in metric.data.data_points:
+                        figure = getattr(point, "value", None)
+                        attributes = tuple(sorted(point.attributes.items()))
+                        found[metric.name, attributes] = point.count if figure is None else figure
+        return found
+
+    def spans(self) -> list:
+        """Those that have ended, in that order."""
+        return list(self._exporter.get_finished_spans())
+
+
+@pytest.fixture(scope="session")
+def documented() -> Callable[[object, str], None]:
+    """``documented(value, name)``: *value* is what ``docs/formats/status.schema.json`` says of *name*, all of it, and JSON."""
+    import jsonschema
+
+    def strict(schema):
+        """No field that is not named, and none left out that is required; elsewhere they may be added."""
+        if isinstance(schema, list):
+            return [strict(each) for each in schema]
+        if not isinstance(schema, dict):
+            return schema
+        found = {name: strict(each) for name, each in schema.items()}
+        if isinstance(found.get("properties"), dict) and found.get("type") == "object":
+            found.setdefault("additionalProperties", "synced" in found["properties"])
+        return found
+
+    path = Path(__file__).parents[1] / "docs/formats/status.schema.json"
+    schemas = strict(json.loads(path.read_text()))
+
+    def check(value, name):
+        told = json.loads(json.dumps(value, allow_nan=False))
+        jsonschema.Draft202012Validator({**schemas, "$ref": f"#/$defs/{name}"}).validate(told)
+
+    return check

@@ -261,6 +261,8 @@ ROWS = [
     "tasks",
     "workflows",
     "state",
+    "swap-kept",
+    "idle",
     "remote-unchanged",
     "remote-poll",
     "remote-apply",
