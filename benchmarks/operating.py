@@ -52,8 +52,8 @@ async def _begun(folder: str, parts: int, stack: contextlib.AsyncExitStack, *, k
 
 def swap_kept(pace: Pace) -> Iterator[Line]:
     """A swap in a process that keeps going, with the SQLite store, among few bound parts and among many: how much
-    longer the caller waits than in one without a store.  By itself: a change that no operator made, of which is written down
-    what came of it.  Plain: the same in a runtime that nothing keeps going.
+    longer the caller waits than in one without a store.  By itself: a change that no operator made, of which is
+    written down what came of it.  Plain: the same in a runtime that nothing keeps going.
     """
     many = 500 if pace.short else 5_000
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:

@@ -77,6 +77,7 @@ class Slot:
     Attributes:
         current: What is bound: a generation, None, for an instant a ``Switch``, or ``Barred``.  Set by ``put`` alone.
         bars: What keeps new users out, with what makes the error for them; replaced as a whole.
+        stirred: Where it enters itself when what is pending becomes another; None where nobody looks.
         deferred: The automatic change that waits until nothing is imposed any more, and its cause.
         drained: Whether an operator had it closed, and nothing was bound since; ``unbinding``: whether that is being
             done.
@@ -113,7 +114,8 @@ class Slot:
         self.spare: Generation | None = None
         self.probation: Any = None
         self.previous: str | None = None
-        self.pending: str = ""
+        self._pending: str = ""
+        self.stirred: dict[Slot, None] | None = None
         self.last_error: tuple[OneiricError, float] | None = None
         self.last_report: SwapReport | None = None
         self.swaps = self.rollbacks = 0
@@ -130,6 +132,18 @@ class Slot:
         """The generation that is bound; from any thread."""
         found = self.current
         return found.now if isinstance(found, Switch | Barred) else found
+
+    @property
+    def pending(self) -> str:
+        """What is wanted and not so yet, in a sentence; empty where everything is as wanted."""
+        return self._pending
+
+    @pending.setter
+    def pending(self, text: str) -> None:
+        if text != self._pending:
+            self._pending = text
+            if self.stirred is not None:
+                self.stirred[self] = None
 
     def put(self, found: Generation | Switch | None) -> None:
         """Have *found* in it; by one assignment, behind the bars there are."""

@@ -13,6 +13,7 @@ from oneiric.state import Desired, Event, History
 if TYPE_CHECKING:
     from .loops import Loop
     from .reconciling import Reconciler
+    from .recording import Recorder
 
 log = logging.getLogger("oneiric.orchestrator")
 
@@ -26,6 +27,7 @@ class StoreControl:
         reconciler: Who makes it so.
         loop: What wakes that.
         node: This one's name.
+        recorder: Who writes down what comes about here.
     """
 
     def __init__(
@@ -35,9 +37,10 @@ class StoreControl:
         reconciler: Reconciler,
         loop: Callable[[], Loop],
         node: str,
+        recorder: Recorder,
     ) -> None:
         self._desired, self._history, self._reconciler = desired, history, reconciler
-        self._loop, self._node = loop, node
+        self._loop, self._node, self._recorder = loop, node, recorder
 
     async def impose(
         self, target: Key | str, mode: Mode, *, actor: str, note: str, until: float | None
@@ -55,14 +58,24 @@ class StoreControl:
         await self._so(await self._desired.note(target, text, actor=actor), "note", target, actor, text)
 
     async def pinned(self, key: Key, provider: str, *, actor: str, until: float | None = None) -> None:
-        """A choice has come about here."""
-        revision = await self._desired.pin(key, provider, actor=actor, until=until)
-        await self._so(revision, "pin", key, actor, new=provider)
+        """A choice has come about here; it is written down in the background, as an operation never waits for that."""
+
+        async def write() -> int:
+            return await self._desired.pin(key, provider, actor=actor, until=until)
+
+        self._recorder.chosen(key, provider, write)
+        self._recorder.tell(Event("pin", str(key), actor, "operator", "done", new=provider))
 
     async def unpinned(self, key: Key, *, actor: str) -> None:
         """There is no choice any more; nothing is written where there was none."""
-        if await self._desired.pinned(key) is not None:
-            await self._so(await self._desired.unpin(key), "unpin", key, actor)
+
+        async def write() -> int:
+            if await self._desired.pinned(key) is None:
+                return 0
+            self._recorder.tell(Event("unpin", str(key), actor, "operator", "done"))
+            return await self._desired.unpin(key)
+
+        self._recorder.chosen(key, None, write)
 
     async def _so(
         self,

@@ -196,7 +196,7 @@ class Measuring:
     def oneiric_rolled_back(self, operation: Operation, reason: str) -> None:
         """Something was taken back: in its operation, or when that had succeeded already."""
         course = operation.course()
-        if course.outcome in _GOOD:
+        if any(step == "finalize" for step, _ in course.steps):
             at = self._wall()
             for each in self._of(operation.key):
                 each.ended(at, "taken_back", None)

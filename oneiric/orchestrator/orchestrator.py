@@ -109,9 +109,9 @@ class Orchestrator:
         runtime, settings = self.runtime, self.runtime.settings
         reconciling = self._loop("reconciling", self.reconciler.turn, settings.orchestrate.rescan)
         runtime.control = StoreControl(
-            self._desired, self._history, self.reconciler, lambda: reconciling, self.node
+            self._desired, self._history, self.reconciler, lambda: reconciling, self.node, self.recorder
         )
-        self.measuring = Measuring(clock=runtime.clock)
+        self.measuring = Measuring(clock=runtime.clock, wall=self._wall)
         runtime.plug(self.measuring, MEASURING)
         self.supervision = runtime.supervision = Supervision(runtime)
         self.supervision.changed = self.recorder.touch

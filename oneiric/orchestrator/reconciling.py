@@ -79,6 +79,8 @@ class Reconciler:
         self._pins: dict[Key, str] = {}
         self._owed: dict[Key, Owed] = {}
         self._acting: dict[Key, Any] = {}
+        self._outrun: set[Key] = set()
+        self._engine.stirred.update(dict.fromkeys(self._engine.slots.values()))
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     async def restore(self) -> None:
@@ -90,14 +92,14 @@ class Reconciler:
 
     async def turn(self) -> None:
         """Look once, and begin what is to be done; operations go on by themselves."""
-        if await self._desired.revision() != self.wanted.revision:
+        if self._outrun or await self._desired.revision() != self.wanted.revision:
             await self._take(await self._desired.wanted())
         else:
             self._in_force()
         self._look()
 
-    def _in_force(self) -> set[Key]:
-        """Have the pins of now in force; the keys whose pin is another one than before."""
+    def _in_force(self) -> None:
+        """Have in force what is wanted now: what has ended is wanted no more."""
         before = self._pins
         self._pins = in_force(self._runtime, self.wanted, before, self._wall())
         self._engine.administration.tick()
@@ -105,10 +107,21 @@ class Reconciler:
         for key in ended:
             self._recorder.expired(key, self.wanted.pins[key])
             self._act(key, None)
-        return {key for key in {*before, *self._pins} if before.get(key) != self._pins.get(key)}
 
     async def _take(self, wanted: Wanted) -> None:
-        before, self.wanted = self.wanted, wanted
+        before = self.wanted
+        # What was chosen here and is not written down yet is newer than what the store says.
+        self._outrun = {
+            key
+            for key in {*before.pins, *wanted.pins}
+            if before.pins.get(key) != wanted.pins.get(key)
+            and self._recorder.newer(key, wanted.revision, self._pins.get(key))
+        }
+        if self._outrun:
+            pins = {key: pin for key, pin in wanted.pins.items() if key not in self._outrun}
+            pins |= {key: before.pins[key] for key in self._outrun if key in before.pins}
+            wanted = attrs.evolve(wanted, pins=pins)
+        self.wanted = wanted
         moved = {key for key in {*before.pins, *wanted.pins} if before.pins.get(key) != wanted.pins.get(key)}
         imposed = {
             text
@@ -160,11 +173,21 @@ class Reconciler:
         if pin is None and (slot is None or not (slot.occupied() or slot.flights)):
             self._recorder.acted(key, revision, outcome="unchanged")
             return
+        now = self._runtime.snapshot.pins.get(key)
+        outdated = (None if now is None else now.provider) != (None if pin is None else pin.provider)
+        if outdated or (pin is not None and slot is not None and self._serves(slot)):
+            # Somebody has chosen anew meanwhile; or it was chosen here, and has come about.
+            self._recorder.acted(key, revision, outcome="unchanged")
+            return
         actor = "" if pin is None else pin.mark.actor
         want = (
             Want()
             if pin is None
-            else Want(pin.provider, accept_unhealthy=pin.accept_unhealthy, override=pin.override)
+            else Want(
+                pin.provider if pin.override else None,  # which lets it out of quarantine
+                accept_unhealthy=pin.accept_unhealthy,
+                override=pin.override,
+            )
         )
         try:
             if slot is None:
@@ -210,11 +233,12 @@ class Reconciler:
     def _look(self) -> None:
         """Try what is owed and due, and forget what has come about."""
         now = self._engine.loop.time()
-        for slot in tuple(self._engine.slots.values()):
+        stirred = self._engine.stirred
+        while stirred:
+            slot = stirred.popitem()[0]
             if slot.pending.startswith(WANTED) and slot.key not in self._owed:
                 self._owe(slot.key, "settings")
-            if slot.pending != self._recorder.pending.get(slot.key, ""):
-                self._recorder.touch(slot.key)
+            self._recorder.touch(slot.key)
         for key, owed in tuple(self._owed.items()):
             slot = self._engine.slots[key]
             if slot.flights or slot.waiting is not None or key in self._acting:
@@ -226,6 +250,10 @@ class Reconciler:
             elif now >= owed.due or owed.against != self._runtime.revision:
                 self._later(owed)
                 self._engine.operations.automatic(slot, Want(), owed.cause)
+
+    def _serves(self, slot: Slot) -> bool:
+        """Whether what wins is bound, and nobody is about to change that."""
+        return slot.occupied() and not slot.flights and self._as_wanted(slot)
 
     def _as_wanted(self, slot: Slot) -> bool:
         """Whether what is bound is what wins; where nothing is bound, nothing is owed but to who is pinned there."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -47,7 +47,6 @@ class Recorder:
 
     Attributes:
         loop: What writes; given by whoever runs it.
-        pending: What was written down as pending, by key.
         dropped: How many events were lost because the store was away for too long.
     """
 
@@ -60,14 +59,16 @@ class Recorder:
     ) -> None:
         self._runtime, self._observed, self._history, self._wall = runtime, observed, history, wall
         self._node = observed.node or ""
-        self._events: deque[Event] = deque()
+        self._todo: deque[Event | Callable[[], Coroutine[Any, Any, object]]] = deque()
+        self._pinning: Counter[Key] = Counter()
+        self._chosen: dict[Key, int] = {}
+        self._latest: dict[Key, str | None] = {}
         self._dirty: dict[Key, None] = {}
         self._acted: dict[Key, dict[str, Any]] = {}
         self._written: dict[Key, Seen] = {}
         self._said: dict[tuple[str, str, str], float] = {}
         self._bound_at: dict[Key, tuple[int, float]] = {}
         self.loop: Loop | None = None
-        self.pending: dict[Key, str] = {}
         self.dropped = 0
 
     # --- what happens ------------------------------------------------------------------------------------------------
@@ -79,11 +80,45 @@ class Recorder:
 
     def tell(self, event: Event) -> None:
         """Write *event* down; on the loop."""
-        if len(self._events) >= KEPT:
-            self._events.popleft()
+        if len(self._todo) >= KEPT and isinstance(self._todo[0], Event):
+            self._todo.popleft()
             self.dropped += 1
-        self._events.append(attrs.evolve(event, node=event.node or self._node))
+        self._todo.append(attrs.evolve(event, node=event.node or self._node))
         self._wake()
+
+    def chosen(self, key: Key, provider: str | None, write: Callable[[], Coroutine[Any, Any, int]]) -> None:
+        """A choice has come about in this process: *write* it down, after what is to be written before it.
+
+        Args:
+            key: Of which part.
+            provider: Who was chosen; None where nobody is any more.
+            write: Writes it; gives the revision of that.
+        """
+        self._pinning[key] += 1
+        self._latest[key] = provider
+
+        async def written() -> None:
+            self._chosen[key] = await write()
+            self._pinning[key] -= 1
+            if not self._pinning[key]:
+                del self._pinning[key]
+
+        self._todo.append(written)
+        self._wake()
+
+    def newer(self, key: Key, revision: int, before: str | None) -> bool:
+        """Whether a choice for *key* has come about here that is not in what the store held at *revision*.
+
+        Args:
+            key: Which part.
+            revision: Of what was read.
+            before: Who was chosen by what was read before.
+        """
+        if key in self._pinning or self._chosen.get(key, 0) > revision:
+            return True
+        now = self._runtime.snapshot.pins.get(key)
+        # One that has come about just now, and has not been said here yet.
+        return (None if now is None else now.provider) not in (before, self._latest.get(key, before))
 
     def acted(self, key: Key, revision: int, **facts: Any) -> None:
         """What came of what operators want of *key*, up to *revision*; its ``outcome told exit ms``."""
@@ -193,11 +228,14 @@ class Recorder:
         Raises:
             StateError: The store is away; what was not written is kept.
         """
-        while self._events:
-            event = self._events[0]
-            await self._history.append(event)
-            if self._events and self._events[0] is event:
-                self._events.popleft()
+        while self._todo:
+            first = self._todo[0]
+            if isinstance(first, Event):
+                await self._history.append(first)
+            else:
+                await first()
+            if self._todo and self._todo[0] is first:
+                self._todo.popleft()
         while self._dirty:
             key = next(iter(self._dirty))
             del self._dirty[key]
@@ -210,7 +248,6 @@ class Recorder:
                 self._dirty[key] = None
                 raise
             self._written[key] = seen
-            self.pending[key] = seen.pending
 
     async def last(self, event: Event, seconds: float = 2.0) -> None:
         """Write down what is left, and *event*; then forget what this node does, since it ends."""

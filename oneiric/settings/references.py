@@ -160,12 +160,15 @@ def secret(value: Any) -> Any:
 
 
 def referred(data: Any, path: Parts = ()) -> Iterator[tuple[Parts, str]]:
-    """Where in plain data something refers to a secret, and to which; the user's own keys are passed over."""
+    """Where in plain data something refers to a secret, and to which; the user's own keys are passed over.
+
+    Those of the table itself: further in, ``x-`` may begin a key like any other, such as the name of a header.
+    """
     if is_reference(data):
         yield path, str(data[REFERENCE])
     elif isinstance(data, Mapping):
         for key, item in data.items():
-            if not key.startswith(FREE):
+            if path or not key.startswith(FREE):
                 yield from referred(item, (*path, key))
     elif isinstance(data, (list, tuple)):
         for place, item in enumerate(data):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from threading import get_ident
 
@@ -79,13 +79,13 @@ class Administration:
             admins: By the text of a key or by domain.
             actor: Where it is empty, who imposed something is; nobody is who took something back.
         """
-        self.admins = dict(admins)
-        self._look(actor)
+        before, self.admins = self.admins, dict(admins)
+        self._look(actor, {text for text in {*before, *admins} if before.get(text) != admins.get(text)})
 
     def tick(self) -> None:
         """Look at the wall clock: what has ended is not in force any more."""
         if self._in_force or self.admins:
-            self._look("")
+            self._look("", self.admins)
 
     def enter(self, slot: Slot) -> None:
         """A slot was made, in whatever thread."""
@@ -95,7 +95,7 @@ class Administration:
             return
         # Nothing is bound to it before the loop has done something, so the loop comes in time.
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._tasks.loop.call_soon_threadsafe(self.tick)
+            self._tasks.loop.call_soon_threadsafe(self._apply, slot, "")
 
     def close(self) -> None:
         """Look at no clock any more, and leave the rest to whoever closes."""
@@ -144,10 +144,11 @@ class Administration:
 
     # --- having it in force ------------------------------------------------------------------------------------------
 
-    def _look(self, actor: str) -> None:
+    def _look(self, actor: str, texts: Iterable[str]) -> None:
+        """Look at what *texts*, of keys and domains, are about; no others can have become different."""
         if self._operations.closing is not None:
             return
-        for slot in tuple(self._slots.values()):
+        for slot in self._about(texts):
             self._apply(slot, actor)
         if self._timer is not None:
             self._timer.cancel()
@@ -163,6 +164,18 @@ class Administration:
             # Never far ahead: the clock on the wall may be set.
             wait = max(min(min(ends) - now, _CLOCK), 0.001)
             self._timer = self._tasks.loop.call_later(wait, self.tick)
+
+    def _about(self, texts: Iterable[str]) -> list[Slot]:
+        texts = set(texts)
+        domains = {text for text in texts if ":" not in text}
+        if domains:
+            return [
+                slot
+                for slot in tuple(self._slots.values())
+                if slot.key.domain in domains or str(slot.key) in texts
+            ]
+        found = (self._slots.get(Key.parse(text)) for text in texts)
+        return [slot for slot in found if slot is not None]
 
     def _wanted(self, key: Key) -> Activity:
         """The stronger of what is imposed on *key* and on its domain, now."""
@@ -180,7 +193,7 @@ class Administration:
         before, after = self._in_force.get(key, Activity()), self._wanted(key)
         if before.mode == after.mode == "drain":
             after = attrs.evolve(after, drained=before.drained)
-        if before == after:
+        if before == after or self._operations.closing is not None:
             return
         if after.mode is None:
             del self._in_force[key]

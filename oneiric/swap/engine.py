@@ -52,6 +52,7 @@ class Engine:
         secrets: What settings refer to.
 
     Attributes:
+        stirred: Slots of which something else is pending than when somebody last looked, and took them out.
         new_lease, new_use: Make a lease of a slot: where the loop debugs, one that knows where it was entered.
     """
 
@@ -71,6 +72,7 @@ class Engine:
         self.new_use: type[Use] = TracedUse if self.traced else Use
         self.settings = settings
         self.slots: dict[tuple[str, str], Slot] = {}
+        self.stirred: dict[Slot, None] = {}
         self.tasks = Tasks(loop, copy_context())
         self.threads = Threads(loop)
         self.activator = Activator(
@@ -128,6 +130,7 @@ class Engine:
         slot = self.slots.get(key)
         if slot is None:
             slot = Slot(Key.of(*key), self.operations.ensure, self.thread)
+            slot.stirred = self.stirred
             if self.operations.closing is not None:
                 slot.shut(self.operations.closing)
             slot = self.slots.setdefault(key, slot)

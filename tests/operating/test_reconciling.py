@@ -250,8 +250,10 @@ def test_what_is_chosen_here_is_written_there(run, keeping):
     async def main():
         async with keeping(prepare=two) as node:
             await node.runtime.swap(*A, "new", actor="ann")
+            await node.at_rest()
             pinned = await node.desired.pinned(A)
             await node.runtime.swap(*A, actor="bob")
+            await node.at_rest()
             after = await node.desired.pinned(A)
             events = await node.events("pin", "unpin", "swap")
             return (pinned.provider, pinned.mark.actor), after, [(e.kind, e.actor, e.new) for e in events]
@@ -352,3 +354,36 @@ def test_damaged_wishes_are_told_and_the_last_good_ones_stay(run, keeping, caplo
             return loop.failures > 1, "damaged" in loop.error, paused, node.world.serves(A)
 
     assert run(main) == (True, True, "pause", "new")
+
+
+def test_many_choices_here_are_as_many_swaps(run, keeping):
+    """What is read of them from the store is older than what has come about since: nobody swaps back to it."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            for number in range(50):
+                await node.runtime.swap(*A, ("new", "old")[number % 2])
+                if number % 7 == 0:
+                    await asyncio.sleep(0.001 * number)
+            await asyncio.sleep(10)
+            pinned = await node.desired.pinned(A)
+            return len(await node.events("swap")), node.world.serves(A), pinned.provider
+
+    assert run(main) == (50, "old", "old")
+
+
+def test_the_last_word_counts_wherever_it_was_said(run, keeping):
+    """One from elsewhere after one of here."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.runtime.swap(*A, "new")
+            await node.at_rest()
+            await node.acted(await node.desired.pin(A, "old"))
+            first = node.world.serves(A)
+            await node.runtime.swap(*A, "new")
+            await node.at_rest()
+            await node.acted(await node.desired.unpin(A))
+            return first, node.world.serves(A), await node.desired.pinned(A)
+
+    assert run(main) == ("old", "old", None)

@@ -148,7 +148,7 @@ def test_spans_and_metrics_arrive(tmp_path):
     with Collector() as collector:
         settings = {
             "endpoint": collector.url + "/",
-            "headers": {"authorization": {"$secret": "collector"}},
+            "headers": {"authorization": {"$secret": "collector"}, "x-api-key": {"$secret": "collector"}},
             "prometheus": False,
         }
         run(settings, secrets={"collector": f"file:{tmp_path}/token"})
@@ -160,6 +160,7 @@ def test_spans_and_metrics_arrive(tmp_path):
     )
     assert set(collector.metrics) <= set(METRICS)
     assert {headers["authorization"] for headers in collector.headers} == {"hunter3"}
+    assert {headers["x-api-key"] for headers in collector.headers} == {"hunter3"}
     assert "hunter2" not in f"{collector.spans}{collector.metrics}"
 
 

@@ -35,6 +35,7 @@ EVERY = 0.5
 @click.pass_obj
 def command(context: Context, domain: str | None, watch: bool) -> None:
     """Say what is paused, draining, held, or has a note: by whom, since when, until when, and why."""
+    terminal = sys.stdout.isatty()  # asked before stdout is kept free for the answer
 
     async def run(desk: Desk) -> None:
         only = None if domain is None else domain_of(desk.runtime, domain)
@@ -45,17 +46,13 @@ def command(context: Context, domain: str | None, watch: bool) -> None:
         last = None
         while True:
             if found != last:
-                clear = "\x1b[2J\x1b[H" if _terminal() and not context.json else ""
+                clear = "\x1b[2J\x1b[H" if terminal and not context.json else ""
                 context.tell(found, SCHEMA, clear + _human(context, found))
                 last = found
             await asyncio.sleep(EVERY)
             found = await _found(desk, only)
 
     at_desk(context, run)
-
-
-def _terminal() -> bool:
-    return bool(getattr(sys.__stdout__, "isatty", lambda: False)())
 
 
 async def _found(desk: Desk, only: str | None) -> dict[str, Any]:
