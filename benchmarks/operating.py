@@ -84,7 +84,7 @@ def swap_kept(pace: Pace) -> Iterator[Line]:
                 )
                 for name, runtime in runtimes.items()
             }
-            yield above(f"said in the process, {parts:,} parts", race(by_hand, pace.fewer(10)), None)
+            yield above(f"said in the process, {parts:,} parts", race(by_hand, pace.fewer(10)), 0.0002)
             runner.run(stack.aclose())
 
 
