@@ -42,14 +42,21 @@ class Membership:
         self.node = Node(host, pid, birth, started, application)
         self.observed = Observed(store, self.name)
 
-    async def join(self) -> None:
-        """Tidy up after those that are gone, and say that it lives."""
-        await self.tidy()
-        await self.beat()
-
     async def tidy(self) -> None:
-        """Forget what nodes wrote that are gone, and write down that they are."""
-        alive = {each.name for each in await living(self._store)} | {self.name}
+        """Forget what nodes wrote that are gone, those of this one's name too, and write down that they are.
+
+        Raises:
+            StateError: Another process of this name lives; each would write over what the other writes.
+        """
+        mine = (self.node.host, self.node.pid, self.node.birth)
+        alive = set[str]()
+        for each in await living(self._store):
+            alive.add(each.name)
+            if each.name == self.name and (each.node.host, each.node.pid, each.node.birth) != mine:
+                raise StateError(
+                    f"node {self.name} runs already: process {each.node.pid} on {each.node.host}",
+                    hint="give it another name (--node), or none",
+                )
         # The living first: one that begins between the two has written nothing yet, or is among them.
         for node in sorted(await self.observed.writers() - alive):
             if node in {each.name for each in await living(self._store)}:

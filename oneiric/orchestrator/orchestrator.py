@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -114,14 +115,14 @@ class Orchestrator:
         self.measuring = Measuring(clock=runtime.clock, wall=self._wall)
         runtime.plug(self.measuring, MEASURING)
         self.supervision = runtime.supervision = Supervision(runtime)
-        self.supervision.changed = self.recorder.touch
+        self.supervision.changed = self._of_another_health
         asking = Asking(runtime, self._requests, self.node, self.reload, self.started)
         self.recorder.loop = self._loop("recording", self.recorder.turn, settings.orchestrate.rescan)
         self._loop("heartbeat", self.member.beat, settings.orchestrate.heartbeat)
         requests = self._loop("requests", asking.turn, settings.orchestrate.rescan)
         self._loop("hints of what is wanted", self._hints(self._desired, reconciling), 1.0)
         self._loop("hints of requests", self._hints(self._requests, requests), 1.0)
-        self._loop("summary", self._sum_up, 5.0)
+        self._summing = self._loop("summary", self._sum_up, 5.0)
         if settings.orchestrate.watch and settings.files:
             self._watch()
         if self._files if settings.state.files is None else settings.state.files:
@@ -240,7 +241,13 @@ class Orchestrator:
         found: Mapping[str, Any] = status_of(self)
         return found
 
+    def _of_another_health(self, key: Key) -> None:
+        """Whoever asks for the health from outside is told at once, and not only when the next summary is due."""
+        self.recorder.touch(key)
+        self._summing.wake()
+
     async def _sum_up(self) -> None:
+        await asyncio.sleep(0.1)  # as a rule more than one thing happens at a time
         from .reporting import summary_of
 
         summary = summary_of(self)

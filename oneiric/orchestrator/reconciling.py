@@ -107,6 +107,8 @@ class Reconciler:
         for key in ended:
             self._recorder.expired(key, self.wanted.pins[key])
             self._act(key, None)
+        for key in sorted(self._pins.keys() - before.keys()):  # the clock on the wall was set back
+            self._act(key, self.wanted.pins[key])
 
     async def _take(self, wanted: Wanted) -> None:
         before = self.wanted
@@ -135,11 +137,12 @@ class Reconciler:
         for text in sorted(imposed):
             if ":" in text and Key.parse(text) not in moved:
                 self._recorder.acted(Key.parse(text), wanted.revision)
-        await self._member.taken(wanted.revision)
         for number, waiter in self._waiting:
             if number <= wanted.revision and not waiter.done():
                 waiter.set_result(None)
         self._waiting = [each for each in self._waiting if not each[1].done()]
+        # Last: where the store is away now, the next heartbeat says it, and nobody here waits for that.
+        await self._member.taken(wanted.revision)
 
     async def until(self, revision: int) -> None:
         """Wait until what operators want is in force up to *revision*; whoever asks wakes the loop, too."""
@@ -206,6 +209,11 @@ class Reconciler:
             if not isinstance(error, (Held, Superseded, RuntimeClosing)):
                 self._owe(key, "operator")
             return
+        except Exception as error:
+            # A bug: whoever waits hears of it, and so does the log.
+            told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self._recorder.acted(key, revision, outcome="failed", told=told, exit=1)
+            raise
         took = sum(report.steps.values())
         self._recorder.acted(key, revision, outcome=report.outcome, ms=round(took, 3))
 
@@ -240,11 +248,15 @@ class Reconciler:
                 self._owe(slot.key, "settings")
             self._recorder.touch(slot.key)
         for key, owed in tuple(self._owed.items()):
-            slot = self._engine.slots[key]
+            if key not in self._engine.slots and not self._runtime.snapshot.records(key):
+                continue  # nobody has registered for it yet
+            slot = self._engine.slot(key)
             if slot.flights or slot.waiting is not None or key in self._acting:
                 continue
             if self._as_wanted(slot):
                 del self._owed[key]
+                if owed.cause == "operator":
+                    self._recorder.acted(key, self.wanted.revision, outcome="swapped")
                 if slot.pending.startswith(WANTED):
                     slot.pending = ""
             elif now >= owed.due or owed.against != self._runtime.revision:

@@ -80,9 +80,12 @@ class Recorder:
 
     def tell(self, event: Event) -> None:
         """Write *event* down; on the loop."""
-        if len(self._todo) >= KEPT and isinstance(self._todo[0], Event):
-            self._todo.popleft()
-            self.dropped += 1
+        if len(self._todo) >= KEPT:
+            # The oldest event; choices before it are kept, since they say what is wanted.
+            oldest = next((place for place, each in enumerate(self._todo) if isinstance(each, Event)), None)
+            if oldest is not None:
+                del self._todo[oldest]
+                self.dropped += 1
         self._todo.append(attrs.evolve(event, node=event.node or self._node))
         self._wake()
 

@@ -22,7 +22,8 @@ from oneiric.plugins.stores.sqlite import SqliteStore
 from oneiric.state import Answered, Desired, Event, History, Node, Observed, Requests, Seen, this_process
 
 #: For how many seconds operators say things at once.
-FUZZ = float(os.environ.get("ONEIRIC_FUZZ", "4"))
+#: For how many seconds many operators do what they like at once; ``ONEIRIC_FUZZ`` counts schedules elsewhere.
+SECONDS = float(os.environ.get("ONEIRIC_OPERATORS", "4"))
 STOCK, LAGER = Key.of("adapter", "stock"), Key.of("adapter", "lager")
 PLUGIN = """
     import asyncio
@@ -1182,10 +1183,10 @@ print(json.dumps(did))
 @pytest.mark.once
 @pytest.mark.parametrize("kind", ["fake", "real"])
 def test_many_operators_at_once(shop, fake, kind):
-    """No update is lost, nobody meets a lock, and all of it is in the history.  ONEIRIC_FUZZ: for how many seconds."""
+    """No update is lost, nobody meets a lock, and all of it is in the history.  ONEIRIC_OPERATORS: for how many seconds."""
     import json
 
-    seconds = FUZZ
+    seconds = SECONDS
     shop.write("client.py", CLIENT)
     shop.write("oneiric.toml", TOML + "\n[state]\nhistory_records = 100000\n")
     shop.environment["SHOP_KEY"] = "abc"

@@ -79,12 +79,12 @@ def keeping(wall):
     """Gives nodes: a block of ``keeping(settings)`` is a world that is kept going."""
 
     @contextlib.asynccontextmanager
-    async def keeping(settings=None, *, prepare=None, name="node", **more):
+    async def keeping(settings=None, *, prepare=None, name="node", clock_of=wall, **more):
         tables = {"state": {"url": "memory:"}, **(settings or {})}
         async with World(tables, each_step=False, **more) as world:
             if prepare is not None:
                 await prepare(world)
-            async with orchestrate(world.runtime, node=name, wall=wall) as orchestrator:
+            async with orchestrate(world.runtime, node=name, wall=clock_of) as orchestrator:
                 store = world.runtime.state
                 yield Node(
                     world,

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from oneiric_hookspecs import Candidate, Key
+from oneiric_hookspecs import Candidate, Key, StateError
 
 from oneiric import assemble, orchestrate
 from oneiric.state import Event, Node, Observed, Seen, living, this_process
@@ -179,3 +179,32 @@ def test_events_keep_their_node(run, keeping):
             return [e.node for e in await node.events("note")]
 
     assert run(main) == ["other", "node"]
+
+
+def test_two_processes_have_no_name_in_common(run, keeping):
+    """Each would write over what the other writes: the second does not start, and says who has the name."""
+
+    async def main():
+        async def prepare(world):
+            other = Observed(world.runtime.state, "node")
+            await other.beat(said(Node("far-away", 7, "1")), 1000)
+
+        async with keeping(prepare=prepare):
+            raise AssertionError("it has started")
+
+    with pytest.raises(StateError, match="node node runs already: process 7 on far-away"):
+        run(main)
+
+
+def test_what_an_earlier_one_of_the_name_left_is_not_claimed(run, keeping):
+    """A name may be given for good: what the process before has not tidied up is not this one's."""
+
+    async def main():
+        async def prepare(world):
+            await Observed(world.runtime.state, "node").put(Key.of("adapter", "gone"), Seen("ready", "old"))
+
+        async with keeping(prepare=prepare) as node:
+            events = await node.events("lost")
+            return await node.observed.of("node"), [e.node for e in events]
+
+    assert run(main) == ({}, ["node"])

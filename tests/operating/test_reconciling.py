@@ -5,7 +5,7 @@ import logging
 
 from oneiric_hookspecs import Key, NotServing, StateError
 
-from oneiric.state import Pin
+from oneiric.state import Event, Pin, living
 
 A, B = Key.of("adapter", "a"), Key.of("adapter", "b")
 
@@ -149,11 +149,12 @@ def test_what_failed_is_tried_again_until_its_cause_is_gone(run, keeping):
             tried = tries
             well = True
             await asyncio.sleep(90)
-            return tried, node.world.serves(A), (await node.seen()).error
+            seen = await node.seen()
+            return tried, node.world.serves(A), (seen.error, seen.outcome, seen.told, seen.exit)
 
-    tried, serves, error = run(main)
+    tried, serves, told = run(main)
     assert 5 < tried < 25
-    assert (serves, error) == ("later", "")
+    assert (serves, told) == ("later", ("", "swapped", "", 0))
 
 
 def test_a_better_registry_is_looked_at_at_once(run, keeping):
@@ -387,3 +388,87 @@ def test_the_last_word_counts_wherever_it_was_said(run, keeping):
             return first, node.world.serves(A), await node.desired.pinned(A)
 
     assert run(main) == ("old", "old", None)
+
+
+def test_a_pin_of_what_nobody_has_registered_for_hinders_no_other(run, keeping):
+    """The loop goes on, and no part is made of it; it is brought up when somebody registers for it."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.acted(await node.desired.pin(B, "late"), B)
+            await asyncio.sleep(60)
+            failures = {each.failures for each in node.orchestrator.loops}
+            parts = [each.key for each in node.runtime.status().slots]
+            node.world.add(B, "late")
+            await asyncio.sleep(3)
+            return failures, parts, node.world.serves(B)
+
+    assert run(main) == ({0}, [A], "late")
+
+
+def test_a_pin_counts_again_when_the_clock_is_set_back(run, keeping, wall):
+    """Before its end it is in force, whatever time it was meanwhile."""
+    ahead = 0.0
+
+    async def main():
+        nonlocal ahead
+        async with keeping(prepare=two, clock_of=lambda: wall() + ahead) as node:
+            await node.acted(await node.desired.pin(A, "new", until=wall() + 1000))
+            found = [node.world.serves(A)]
+            for jump in (2000.0, 0.0):
+                ahead = jump
+                await asyncio.sleep(10)
+                found.append(node.world.serves(A))
+            return found
+
+    assert run(main) == ["new", "old", "new"]
+
+
+def test_whoever_waits_goes_on_though_the_node_cannot_say_how_far_it_is(run, keeping, monkeypatch):
+    """What was imposed is in force; the next sign of life says so."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            member, real = node.orchestrator.member, node.orchestrator.member.beat
+            failed = []
+
+            async def beat():
+                if not failed:
+                    failed.append(True)
+                    raise StateError("gone")
+                await real()
+
+            monkeypatch.setattr(member, "beat", beat)
+            async with asyncio.timeout(60):
+                await node.runtime.pause(*A)
+            await asyncio.sleep(30)
+            [alive] = await living(node.store)
+            return failed, alive.node.desired >= await node.desired.revision()
+
+    assert run(main) == ([True], True)
+
+
+def test_events_are_bounded_behind_a_choice_that_cannot_be_written(run, keeping, monkeypatch, caplog):
+    """The oldest are lost, and counted; the choice is written when the store is back."""
+    caplog.set_level(logging.CRITICAL, "oneiric")
+    monkeypatch.setattr("oneiric.orchestrator.recording.KEPT", 20)
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.at_rest()
+            store = Away(monkeypatch, node.store, StateError("gone"))
+            store.away = True
+            await node.runtime.swap(*A, "new")
+            for number in range(100):
+                node.orchestrator.recorder.tell(Event("note", reason=str(number)))
+            store.away = False
+            await asyncio.sleep(60)
+            told = [each.reason for each in await node.events("note")]
+            return (
+                told[-1],
+                len(told) < 20,
+                node.orchestrator.recorder.dropped > 80,
+                (await node.desired.pinned(A)).provider,
+            )
+
+    assert run(main) == ("99", True, True, "new")
