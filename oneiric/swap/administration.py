@@ -23,7 +23,7 @@ from threading import get_ident
 import attrs
 from oneiric_hookspecs import MODES, Activity, Draining, DrainReport, Held, Key, NotServing, Paused
 
-from oneiric.activation import Operation, Slot, Want
+from oneiric.activation import Generation, Operation, Slot, Want
 from oneiric.state import Admin
 from oneiric.tasks import Tasks
 
@@ -277,7 +277,7 @@ class Administration:
                 for each in slot.alive:
                     each.stay()
         try:
-            ends = [each.gone for each in slot.alive if each.gone is not None and not each.gone.done()]
+            ends = [each.gone for each in _going(slot) if each.gone is not None]
             if ends:
                 await asyncio.wait(ends)
         finally:
@@ -291,7 +291,8 @@ class Administration:
 
     def _ask_to_leave(self, slot: Slot) -> list[asyncio.Future[None]]:
         """Tell who is there to finish; what is done when they may have gone, empty where nobody is there."""
-        stirs = []
+        # What was replaced before has been told, and goes by itself; in its own time, if nobody hurries it.
+        stirs = [each.gone for each in _going(slot) if each.gone is not None]
         for each in (slot.bound, slot.spare):
             if each is not None:
                 each.say_goodbye()
@@ -303,10 +304,15 @@ class Administration:
         return stirs
 
 
+def _going(slot: Slot) -> list[Generation]:
+    """What was made for *slot*, goes, and has not ended yet."""
+    return [each for each in slot.alive if each.gone is not None and not each.gone.done()]
+
+
 def _holders(slot: Slot) -> list[str]:
-    """Who has what is bound to *slot*, or what is kept for it."""
+    """Who has what is bound to *slot*, what is kept for it, or what was."""
     found: list[str] = []
-    for generation in (slot.bound, slot.spare):
+    for generation in (slot.bound, slot.spare, *_going(slot)):
         if generation is not None:
             found += [lease.held_by for lease in tuple(generation.leases)]
             found += [f"{each.key}, which was built from it" for each in tuple(generation.dependents)]

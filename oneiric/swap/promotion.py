@@ -108,7 +108,7 @@ class Promotion:
         self.settled(slot)
 
     def close(self, slot: Slot, operation: Operation) -> None:
-        """Bind nothing, and close what was bound and what was kept for it: users have had their time.  No await.
+        """Bind nothing, and close whatever was made for it: users have had their time.  No await.
 
         What was built from it has to do without, until something is bound again.
         """
@@ -118,11 +118,11 @@ class Promotion:
             slot.previous = spare.provider
         slot.spare = None
         slot.put(None)
-        for generation in (bound, spare):
-            if generation is None:
+        for generation in tuple(slot.alive):
+            if generation not in (bound, spare) and generation.gone is None:
                 continue
             generation.deadline = self._time()
-            if generation.dependents:
+            if generation.dependents and generation not in slot.orphans:
                 slot.orphans.append(generation)
             self._activator.retire(
                 slot, generation, lambda end: self._notices.retired(slot, operation, end), bounded=True

@@ -554,6 +554,29 @@ def test_what_was_built_from_what_is_drained(run):
     assert run(main) == (("adapter:b, which was built from it",), (None, 1), "base", 2)
 
 
+def test_what_was_replaced_before_is_drained(run):
+    """What an earlier swap has left to a part that is held goes with the rest, and that part is built anew later."""
+
+    async def main():
+        async with World({"lifecycle": {"drain_timeout": 5}}, forced=True) as world:
+            world.add(A, "base")
+            world.add(A, "next", priority=-1)
+            world.add(B, "user", needs=[Need(A)])
+            await world.use(B)
+            world.shop.forced.update(world.shop.made)
+            await world.runtime.hold(*B)
+            await world.swap(A, "next")
+            [report] = await world.runtime.drain(*A)
+            during = [product.closes for product in world.shop.made], len(world.slot(A).alive)
+            await world.runtime.resume(*A)
+            await world.runtime.resume(*B)
+            await settle(world)
+            return report, during, world.serves(A), world.slot(B).bound.number
+
+    left = ("adapter:b, which was built from it",)
+    assert run(main) == (DrainReport(A, False, 5.0, left, "next"), ([1, 0, 1], 0), "next", 2)
+
+
 def test_drained_with_a_change_waiting(run):
     """What waited for a drained part needs no swap: whoever uses it next gets the latest."""
 
