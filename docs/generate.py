@@ -520,7 +520,9 @@ def the_telemetry() -> Iterator[str]:
     yield "One of an operation is a root, with a link to the span of whoever asked; inside of another operation it is a"
     yield "child of that. Its steps are events, and what a factory does is below it. The status of a sync is an error, with"
     yield "the code, where nothing was accepted.\n"
-    yield from table(("attribute of operations", "is"), ((f"`{name}`", about) for name, about in ATTRIBUTES.items()))
+    yield from table(
+        ("attribute of operations", "is"), ((f"`{name}`", about) for name, about in ATTRIBUTES.items())
+    )
     yield ""
     yield "## Events of the log\n"
     yield f"`{EVENT}`, on the logger `oneiric.remote`: one for each sync, with the fields of the span. A warning where"

@@ -189,6 +189,7 @@ class Orchestrator:
                 reason=applied.problems or _restart(applied.restart),
             )
         )
+        self._summing.wake()  # whoever asks for the status from outside hears it at once, too
         if applied.outcome == "applied" and self.runtime.settings.orchestrate.remote:
             self._follow_streams()
 

@@ -19,11 +19,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from threading import get_ident
+from typing import Any
 
 import attrs
 from oneiric_hookspecs import MODES, Activity, Draining, DrainReport, Held, Key, NotServing, Paused
 
-from oneiric.activation import Generation, Operation, Slot, Want
+from oneiric.activation import Operation, Slot, Want
 from oneiric.state import Admin
 from oneiric.tasks import Tasks
 
@@ -268,18 +269,18 @@ class Administration:
                 # Without an await from here until nothing is bound: whoever takes it back comes before, or after.
                 operation = Operation(key, "operator", Want(), loop.time, actor=activity.actor)
                 operation.at("drain")
-                left = tuple(sorted(_holders(slot)))
                 took = loop.time() - began
                 slot.unbinding = True
-                self._swapper.promotion.close(slot, operation)
+                self._swapper.promotion.close(slot, operation, began + seconds)
         finally:
             if not slot.unbinding:
                 for each in slot.alive:
                     each.stay()
         try:
-            ends = [each.gone for each in _going(slot) if each.gone is not None]
+            ends = [each.gone for each in slot.alive if each.gone is not None]
             if ends:
                 await asyncio.wait(ends)
+            left = tuple(sorted(holder for end in ends for holder in end.result().holders))
         finally:
             slot.unbinding = False
         now = self._in_force.get(key)
@@ -289,10 +290,12 @@ class Administration:
             self._tell(slot, now, after, after.actor)
         return DrainReport(key, not left, took, left, provider)
 
-    def _ask_to_leave(self, slot: Slot) -> list[asyncio.Future[None]]:
+    def _ask_to_leave(self, slot: Slot) -> list[asyncio.Future[Any]]:
         """Tell who is there to finish; what is done when they may have gone, empty where nobody is there."""
         # What was replaced before has been told, and goes by itself; in its own time, if nobody hurries it.
-        stirs = [each.gone for each in _going(slot) if each.gone is not None]
+        stirs: list[asyncio.Future[Any]] = [
+            each.gone for each in slot.alive if each.gone is not None and not each.gone.done()
+        ]
         for each in (slot.bound, slot.spare):
             if each is not None:
                 each.say_goodbye()
@@ -302,18 +305,3 @@ class Administration:
                 if each.leases or each.dependents:
                     stirs.append(each.wakeup)
         return stirs
-
-
-def _going(slot: Slot) -> list[Generation]:
-    """What was made for *slot*, goes, and has not ended yet."""
-    return [each for each in slot.alive if each.gone is not None and not each.gone.done()]
-
-
-def _holders(slot: Slot) -> list[str]:
-    """Who has what is bound to *slot*, what is kept for it, or what was."""
-    found: list[str] = []
-    for generation in (slot.bound, slot.spare, *_going(slot)):
-        if generation is not None:
-            found += [lease.held_by for lease in tuple(generation.leases)]
-            found += [f"{each.key}, which was built from it" for each in tuple(generation.dependents)]
-    return found

@@ -107,10 +107,11 @@ class Promotion:
         self._catch_up(spare)
         self.settled(slot)
 
-    def close(self, slot: Slot, operation: Operation) -> None:
-        """Bind nothing, and close whatever was made for it: users have had their time.  No await.
+    def close(self, slot: Slot, operation: Operation, deadline: float) -> None:
+        """Bind nothing, and close whatever was made for it.  No await.
 
-        What was built from it has to do without, until something is bound again.
+        Who uses what was bound until now has had his time; who still has what was bound before has it until
+        *deadline*, of the loop's clock.  What was built from it has to do without, until something is bound again.
         """
         self._end_probation(slot)
         bound, spare = slot.bound, slot.spare
@@ -121,7 +122,7 @@ class Promotion:
         for generation in tuple(slot.alive):
             if generation not in (bound, spare) and generation.gone is None:
                 continue
-            generation.deadline = self._time()
+            generation.deadline = self._time() if generation.gone is None else deadline
             if generation.dependents and generation not in slot.orphans:
                 slot.orphans.append(generation)
             self._activator.retire(

@@ -300,14 +300,14 @@ def test_what_is_invalid_keeps_the_last_good(shop, orchestrated):
     end = time.monotonic() + 20
     while not (refused := [e for e in history(shop, "-c", "good.toml") if e["kind"] == "settings"]):
         assert time.monotonic() < end
-    while shop.spawn("health", "--ready", "-c", "good.toml").code:
-        assert time.monotonic() < end
-    status = shop.spawn("status", "-c", "good.toml")
+    while "oneiric.toml:6" not in (status := shop.spawn("status", "-c", "good.toml")).out:
+        assert time.monotonic() < end, status.out
+    health = shop.spawn("health", "--ready", "-c", "good.toml")
     path.write_text(dedent(SETTINGS) + '[adapters.selections]\nstock = "disk"\n')
     running.until("sent by disk")
 
     assert refused[0]["outcome"] == "refused"
-    assert "oneiric.toml:6" in status.out
+    assert health.code == 0, health.out  # stale settings are no reason to take the work elsewhere
 
 
 def test_an_application_is_reached_just_so(shop):
