@@ -27,6 +27,7 @@ class Activity:
         since: Seconds since 1970.
         until: When it ends by itself, in seconds since 1970; None for never.
         drained: Whether it was drained, and everything of it is closed.
+        left: Who still had it when it was drained, and lost it: names of tasks and threads.
     """
 
     mode: Mode | None = None
@@ -35,6 +36,7 @@ class Activity:
     since: float = 0.0
     until: float | None = None
     drained: bool = False
+    left: tuple[str, ...] = ()
 
 
 @attrs.frozen

@@ -201,7 +201,7 @@ class Slot:
 
     @property
     def phase(self) -> str:
-        """Where it is: ``empty activating ready swapping confirming probation backoff drained failed``, or shut."""
+        """Where it is, in a word; ``Seen.phase`` lists them."""
         bound = self.bound
         under_way = next((each for each in self.flights if each.working), None)
         if under_way is not None:
@@ -214,6 +214,8 @@ class Slot:
             return "probation" if self.spare is not None else "ready"
         if self.refusal is not None:
             return "closed"
+        if self.unbinding:
+            return "draining"
         if self.drained:
             return "drained"
         return "failed" if self.last_error is not None else "empty"

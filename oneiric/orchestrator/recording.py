@@ -22,6 +22,7 @@ from oneiric_hookspecs import (
     StateError,
     SwapReport,
     SyncReport,
+    a_few,
     hookimpl,
 )
 
@@ -194,10 +195,17 @@ class Recorder:
 
     @hookimpl
     def oneiric_activity_changed(self, key: Key, before: Activity, after: Activity) -> None:
-        """Something is held, paused, drained, or goes on; who wanted that has written it down, but for what is over."""
+        """Something is held, paused, drained, or goes on.
+
+        Who wanted that has written it down; what nobody says is that it is over, and how a drain went.
+        """
         over = before.until is not None and before.until <= self._wall()
         if over and after.mode is None:
             self.tell(Event("expire", str(key), before.actor, "expiry", "resumed", old=before.mode))
+        if after.drained and not before.drained:
+            outcome = "forced" if after.left else "finished"
+            reason = f"closed under {a_few(after.left)}" if after.left else ""
+            self.tell(Event("drained", str(key), after.actor, "operator", outcome, reason=reason))
         self.touch(key)
 
     @hookimpl
@@ -268,8 +276,9 @@ class Recorder:
         engine = runtime.engine("orchestrate")
         acted = self._acted.get(key, {})
         slot = engine.slots.get(key)
+        activity = engine.administration.activity(key)
         if slot is None:
-            return Seen("empty", mode=engine.administration.activity(key).mode, **acted)
+            return Seen("empty", mode=activity.mode, **acted)
         bound = slot.bound
         supervised = None if runtime.supervision is None else runtime.supervision.of(key)
         health = None if supervised is None else supervised.effective
@@ -285,7 +294,8 @@ class Recorder:
             "" if bound is None or health is None else health.reason,
             slot.pending,
             "" if slot.last_error is None else str(slot.last_error[0]).splitlines()[0],
-            engine.administration.activity(key).mode,
+            activity.mode,
+            left=activity.left,
             previous=slot.spare.provider if slot.spare is not None else slot.previous,
             **acted,
         )

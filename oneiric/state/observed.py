@@ -21,8 +21,8 @@ class Seen(Kept):
     """One part in one process.
 
     Args:
-        phase: As in the runtime's status: ``empty activating ready swapping confirming probation backoff drained failed
-            closed``.
+        phase: As in the runtime's status: ``empty activating ready swapping confirming probation backoff draining
+            drained failed closed``.
         provider: Who serves; None where nobody does.
         generation: Its number.
         since: Since when it serves, in seconds since 1970.
@@ -32,6 +32,7 @@ class Seen(Kept):
         pending: What is wanted and not so yet, in a sentence.
         error: The last failure since the last success.
         mode: What is in force of hold, pause and drain; None for nothing.
+        left: Who still had it when it was drained, and lost it.
         desired: The revision of what operators want that this part was acted on for.
         outcome: What came of that: ``swapped activated unchanged rolled_back failed held``, or ``pinned`` where nothing
             was bound and it counts from the first use on; empty where nobody wanted anything yet.
@@ -59,6 +60,7 @@ class Seen(Kept):
     ms: float | None = None
     previous: str | None = None
     at: float = 0.0
+    left: tuple[str, ...] = ()
 
 
 class Observed:

@@ -193,7 +193,7 @@ class Administration:
         key = slot.key
         before, after = self._in_force.get(key, Activity()), self._wanted(key)
         if before.mode == after.mode == "drain":
-            after = attrs.evolve(after, drained=before.drained)
+            after = attrs.evolve(after, drained=before.drained, left=before.left)
         if before == after or self._operations.closing is not None:
             return
         if after.mode is None:
@@ -286,7 +286,7 @@ class Administration:
         now = self._in_force.get(key)
         if now is not None and now.mode == "drain" and not slot.occupied():
             slot.drained = True
-            after = self._in_force[key] = attrs.evolve(now, drained=True)
+            after = self._in_force[key] = attrs.evolve(now, drained=True, left=left)
             self._tell(slot, now, after, after.actor)
         return DrainReport(key, not left, took, left, provider)
 

@@ -381,9 +381,10 @@ class Swapper:
         return report
 
     def failed(self, slot: Slot, operation: Operation, error: OneiricError) -> None:
-        """Keep *error* with the slot, and tell who wants to know."""
+        """Keep *error* with the slot, and tell who wants to know; what is held has not failed."""
         operation.place(error)
-        slot.last_error = (error, self._time())
+        if not isinstance(error, Held):
+            slot.last_error = (error, self._time())
         if not isinstance(error, RolledBack):
             self.notices.failed(slot, operation, error)
 

@@ -91,6 +91,8 @@ async def oneiric_started(host):
 def hold(host):
     with host.lease("adapter", "stock") as cache:
         log("thread works")
+        while LOG.with_name("keep").exists():
+            time.sleep(0.05)
         time.sleep(1.5)
         cache.use()
         log("thread finished")
@@ -176,6 +178,22 @@ def test_sigterm_lets_what_is_under_way_finish(shop, orchestrated):
     assert log.count("closed memory") == 1
     assert "Traceback" not in err
     assert [event["kind"] for event in history(shop)][-1] == "stop"
+
+
+def test_a_drain_names_who_lost_it(shop, orchestrated):
+    """When the time to finish is over: in what the command says, and in the history."""
+    shop.write("thread", "")
+    shop.write("keep", "")
+    running = orchestrated(ONEIRIC__LIFECYCLE__DRAIN_TIMEOUT="0.6")
+    running.until("thread works")
+    drained = shop.spawn("drain", "adapter", "stock")
+    (told,) = history(shop, "--kind", "drained", "--key", "adapter:stock")
+    (shop.path / "keep").unlink()
+
+    assert (drained.code, drained.err) == (0, "")
+    assert "adapter:stock was closed under thread " in drained.out.splitlines()[1]
+    assert told["outcome"] == "forced"
+    assert told["reason"].startswith("closed under thread ")
 
 
 def test_ctrl_c_is_the_same(shop, orchestrated):

@@ -384,6 +384,7 @@ def test_swaps_and_rollbacks(run, mode):
                 with pytest.raises(Held) as error:
                     await asked
                 refused.append((error.value.mode, error.value.actor, error.value.note))
+            assert world.status(A).last_error == ""  # nothing has gone wrong with the part
             report = await world.swap(A, "old", override=True)
             return refused, report.new, world.slot(A).bound.provider, world.serves(A), world.status(A).phase
 

@@ -41,16 +41,24 @@ _MANY = 1000
     type=When(past=True),
     help="Only since then: 10m, 2h, 1d, or 2030-01-31T18:00:00Z.",
 )
+@click.option("--kind", "kinds", metavar="KIND", multiple=True, help="Only such: swap, fail, drained, ...")
 @click.option("--follow", is_flag=True, help="Go on with what happens, oldest first, until interrupted.")
 @click.pass_obj
-def command(context: Context, number: int | None, key: str | None, since: float | None, follow: bool) -> None:
+def command(
+    context: Context,
+    number: int | None,
+    key: str | None,
+    since: float | None,
+    kinds: tuple[str, ...],
+    follow: bool,
+) -> None:
     """Say what has happened: swaps, failures, other settings, what operators said; by whom, and why.
 
     The latest first; with --follow the latest last.
     """
 
     async def run(desk: Desk) -> None:
-        fits = _fits(desk, key, since)
+        fits = _fits(desk, key, since, kinds)
         limit = number if number is not None else (None if since is not None else 20)
         found = await _latest(desk, fits, limit)
         if not follow:
@@ -67,7 +75,7 @@ def command(context: Context, number: int | None, key: str | None, since: float 
     at_desk(context, run)
 
 
-def _fits(desk: Desk, key: str | None, since: float | None) -> Callable[[Told], bool]:
+def _fits(desk: Desk, key: str | None, since: float | None, kinds: tuple[str, ...]) -> Callable[[Told], bool]:
     start, whole = None, ""
     if key is not None:
         domain, colon, name = key.partition(":")
@@ -75,7 +83,7 @@ def _fits(desk: Desk, key: str | None, since: float | None) -> Callable[[Told], 
         start, whole = (f"{domain}:{name}", f"{domain}:{name}") if colon else (f"{domain}:", domain)
 
     def fits(told: Told) -> bool:
-        if since is not None and told.at < since:
+        if (since is not None and told.at < since) or (kinds and told.event.kind not in kinds):
             return False
         if start is None:
             return True

@@ -15,7 +15,7 @@ from oneiric.cli.naming import domain_of
 from .desk import NOBODY, Desk, at_desk, options, timeout
 from .moments import stamp
 from .parts import part, split
-from .waiting import Waited, converged, in_force
+from .waiting import Waited, converged
 
 if TYPE_CHECKING:
     from oneiric.state import Event, Living, Seen
@@ -119,7 +119,7 @@ def run(
         undo = f"to take it back: {said.undo}" if said.undo else ""
         desk.written = (f"{_text(target)} is {_imposed(said.verb)}, and that stands", undo)
         await desk.tell(_event(desk, said))
-        waited: Waited[bool] = Waited()
+        waited: Waited[dict[Key, tuple[str, ...]]] = Waited()
         if seconds is not None:
             waited = await _heard(desk, said, living, seconds)
         desk.written = None
@@ -128,20 +128,21 @@ def run(
     at_desk(context, within, actor=actor)
 
 
-async def _heard(desk: Desk, said: Said, living: dict[str, Living], seconds: float) -> Waited[bool]:
-    """Wait until everybody has it in force, and where it is a drain until the last user has gone."""
-    if said.verb != "drain":
-        return await converged(desk, living, in_force(said.revision), seconds)
+async def _heard(
+    desk: Desk, said: Said, living: dict[str, Living], seconds: float
+) -> Waited[dict[Key, tuple[str, ...]]]:
+    """Wait until everybody has it in force, and where it is a drain until the last user has gone, or lost it."""
     doing: dict[str, str] = {}
 
-    async def look(one: Living) -> bool | None:
+    async def look(one: Living) -> dict[Key, tuple[str, ...]] | None:
         if one.node.desired < said.revision:
             return None
-        left = {
-            key: seen for key, seen in (await _of(desk, one.name, said.target)).items() if not drained(seen)
-        }
-        doing[one.name] = f"{one.name} ({'; '.join(_left(key, seen) for key, seen in sorted(left.items()))})"
-        return None if left else True
+        if said.verb != "drain":
+            return {}
+        parts = await _of(desk, one.name, said.target)
+        busy = [_doing(key, seen) for key, seen in sorted(parts.items()) if not drained(seen)]
+        doing[one.name] = f"{one.name} ({'; '.join(busy)})"
+        return None if busy else {key: seen.left for key, seen in parts.items() if seen.left}
 
     return await converged(desk, living, look, seconds, lambda name: doing.get(name, name))
 
@@ -158,12 +159,17 @@ def drained(seen: Seen) -> bool:
     return seen.phase == "drained" or (seen.provider is None and seen.phase in ("empty", "failed", "closed"))
 
 
-def _left(key: Key, seen: Seen) -> str:
+def _doing(key: Key, seen: Seen) -> str:
     return f"{key.name}: {seen.pending or seen.phase}"
 
 
 async def _answer(
-    desk: Desk, said: Said, living: dict[str, Living], waited: Waited[bool], *, waiting: bool
+    desk: Desk,
+    said: Said,
+    living: dict[str, Living],
+    waited: Waited[dict[Key, tuple[str, ...]]],
+    *,
+    waiting: bool,
 ) -> None:
     from .answering import Late
 
@@ -186,6 +192,7 @@ async def _answer(
                 else "gone"
                 if name in waited.gone
                 else "asked",
+                "left": {str(key): list(users) for key, users in waited.done.get(name, {}).items()},
             }
             for name in sorted(living)
         ],
@@ -200,6 +207,11 @@ async def _answer(
         late = Late(f"no answer in time from {a_few(waited.late)}; {_text(target)} is {now}", hint=undo)
     if late is None or desk.context.json:
         lines = [f"{what}{_where(living, waiting=waiting, verb=said.verb)}", *await _others(desk, said)]
+        lines += [
+            f"{key} was closed under {a_few(users)} in {name}; how long they have: [lifecycle] drain_timeout"
+            for name, lost in waited.done.items()
+            for key, users in sorted(lost.items())
+        ]
         desk.context.show(facts, f"oneiric/{said.verb}/1", lambda _: "\n".join(lines))
     if late is not None:
         raise late

@@ -37,15 +37,6 @@ class Waited(Generic[T]):
     gone: tuple[str, ...] = ()
 
 
-def in_force(revision: int) -> Callable[[Living], Awaitable[bool | None]]:
-    """Whether a process has what operators want in force, up to *revision*."""
-
-    async def look(living: Living) -> bool | None:
-        return True if living.node.desired >= revision else None
-
-    return look
-
-
 async def converged(
     desk: Desk,
     among: Mapping[str, Living],
