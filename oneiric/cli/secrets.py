@@ -111,6 +111,11 @@ def rotate(ctx: click.Context, names: tuple[str, ...], actor: str | None, second
         for name in names:
             if name not in known:
                 raise NoSuch("secret", name, known)
+        if not known:
+            context.show(
+                {"names": [], "nodes": []}, "oneiric/rotate/1", lambda _: "[secrets] names no secret"
+            )
+            return 0
         living = await desk.living()
         if not living:
             told = f"{NOBODY}: secrets are fetched when it starts"

@@ -1107,9 +1107,13 @@ def test_a_running_process_refuses_new_work(running, word, error, target):
 
 @pytest.mark.once
 def test_what_is_held_is_not_swapped(running):
-    """An operator's swap needs --override; the hold stays."""
+    """An operator's swap needs --override; the hold stays.  That it was refused is told for as long as it is held."""
     running.folder.spawn("hold", "adapter", "stock", "--actor", "bob")
     refused = running.folder.spawn("swap", "adapter", "stock", "new")
+    held = running.folder.spawn("status", "--key", "stock").out
+    running.folder.spawn("resume", "adapter", "stock")
+    resumed = running.folder.spawn("status", "--key", "stock").out
+    running.folder.spawn("hold", "adapter", "stock", "--actor", "bob")
     passed = running.folder.spawn("swap", "adapter", "stock", "new", "--override")
     running.works("new")
     activity = running.folder.spawn("activity", "--json").json
@@ -1119,6 +1123,8 @@ def test_what_is_held_is_not_swapped(running):
 
     assert (refused.code, passed.code) == (4, 0), (refused, passed)
     assert refused.err.splitlines()[0] == "error: adapter:stock is held by bob"
+    assert (held.count("adapter:stock is held by bob"), held.count("adapter:stock")) == (1, 1), held
+    assert "is held" not in resumed
     assert [(each["key"], each["state"], each["actor"]) for each in activity["parts"]] == [
         ("stock", "held", "bob")
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from oneiric_hookspecs import a_few
 
-from oneiric.cli.output import cut, width
+from oneiric.cli.output import width
 
 from .desk import NOBODY
 from .moments import took
@@ -82,7 +82,7 @@ def _node(node: Mapping[str, Any], now: float) -> str:
     elif ready["status"] != "ok":
         word = "degraded" if ready["status"] == "degraded" else "not ready"
         said.append(": ".join([word, *ready["reasons"][:1]]))
-    return cut(", ".join(said), width())
+    return "\n".join(wrap(", ".join(said), width(), subsequent_indent="  "))
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
@@ -140,7 +140,8 @@ def _sentences(found: Mapping[str, Any]) -> Iterator[str]:
             said.setdefault((f"{row['domain']}:{row['key']}", sentence), []).append(_tail(row["node"]))
     for (key, sentence), nodes in said.items():
         where = f" ({a_few(nodes)})" if len(nodes) < len(found["nodes"]) else ""
-        yield f"{key}: {sentence}{where}"
+        about = "" if sentence.startswith(f"{key} ") else f"{key}: "
+        yield f"{about}{sentence}{where}"
 
 
 def _state(row: Mapping[str, Any]) -> str:
@@ -159,7 +160,9 @@ def _p95(measured: Mapping[str, Any]) -> str:
 def _says(row: Mapping[str, Any]) -> list[str]:
     """What people should know about a part, the same thing once."""
     ill = row["health"] not in (None, "ok")
-    refused = row["outcome"] in ("failed", "held", "rolled_back")
+    refused = row["outcome"] in ("failed", "rolled_back") or (
+        row["outcome"] == "held" and row["mode"] is not None
+    )
     told = [row["pending"], row["error"], row["reason"] if ill else "", row["told"] if refused else ""]
     found: list[str] = []
     for each in told:

@@ -215,9 +215,13 @@ def why_not(error: OneiricError) -> str:
 
 
 def said(error: BaseException) -> str:
-    """*error* with its kind, in one line; all of it, since half a secret would not be known for one."""
+    """*error* with its kind, in one line; all of it, since half a secret would not be known for one.
+
+    Of the framework's own errors the first line: what follows is for who types a command.
+    """
     try:
-        text = " ".join(str(error).split())
+        lines = str(error).splitlines()
+        text = " ".join(" ".join(lines[:1] if isinstance(error, OneiricError) else lines).split())
     except Exception:
         text = "(its text cannot be shown)"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
