@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,12 @@ from pathlib import Path
 import pytest
 
 from oneiric.testing import VirtualClock, run_virtual
+
+
+def pytest_configure() -> None:
+    """Let interrupts come: what a shell starts in the background ignores them, and so would all that is started here."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
