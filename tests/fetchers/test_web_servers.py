@@ -46,7 +46,7 @@ def drip(start, piece):
 
 
 def silent(connection, ended):
-    ended.wait(10)
+    ended.wait(60)
 
 
 # --- what is well -------------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_drip_ends_with_the_time_of_the_whole(web, stream, does):
     began = time.monotonic()
 
     assert facts(failure(lambda: io.get("head.json", limit=16384))) == ("deadline", True, None)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
 
 
 def test_server_that_never_greets_is_left(web, stream):
@@ -151,7 +151,7 @@ def test_server_that_never_greets_is_left(web, stream):
         began = time.monotonic()
 
         assert facts(failure(lambda: io.get("head.json", limit=16384))) == ("unreachable", True, None)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 20
 
 
 def test_large_file_has_time_by_its_size(web, stream, ref):
@@ -161,7 +161,7 @@ def test_large_file_has_time_by_its_size(web, stream, ref):
     began = time.monotonic()
 
     assert failure(lambda: io.body(ref(BODY))).code == "deadline"
-    assert 0.4 <= time.monotonic() - began < 2
+    assert 0.4 <= time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(
@@ -331,12 +331,12 @@ def test_localhost_is_this_machine_where_it_is(web, stream, monkeypatch):
 def test_name_that_nobody_answers_for_keeps_nobody(stream, monkeypatch):
     """W5: the system's patience is not ours."""
     ended = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(10) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(60) and [])
     io = stream("https://shop.test/", connect_timeout=0.1)
     began = time.monotonic()
     try:
         assert facts(failure(lambda: io.get("head.json", limit=16384))) == ("unreachable", True, None)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 20
     finally:
         ended.set()
 
