@@ -17,9 +17,10 @@ from oneiric.testing import VirtualClock, run_virtual
 
 
 def pytest_configure() -> None:
-    """Let interrupts come: what a shell starts in the background ignores them, and so would all that is started here."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let signals come: what a shell starts in the background ignores two, and so would all that is started here."""
+    for number, usual in [(signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)]:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture

@@ -115,6 +115,13 @@ if mode == "kill":
         while True:
             publisher.publish(*entries(publisher.version + 1))
             sync(1, runtime)
+    # How long it takes here and now to publish and to sync; each is killed within a few of these.
+    runtime, began = assemble("oneiric.toml", environment=False), time.monotonic()
+    for _ in range(3):
+        publisher.publish(*entries(publisher.version + 1))
+        sync(1, runtime)
+    took = (time.monotonic() - began) / 3
+    runtime.remote.close()
     draw = random.Random(int(sys.argv[3]))
     for number in range(25):
         ready, told = os.pipe()
@@ -123,7 +130,7 @@ if mode == "kill":
             for_ever()
         pid = child(work)
         os.read(ready, 5)
-        time.sleep(draw.random() * 0.05)
+        time.sleep(draw.random() * 4 * took)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(ready), os.close(told)
