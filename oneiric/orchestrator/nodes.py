@@ -61,10 +61,10 @@ class Membership:
         for node in sorted(await self.observed.writers() - alive):
             if node in {each.name for each in await living(self._store)}:
                 continue
-            await self.observed.clear(node)
-            await History(self._store).append(
-                Event("lost", cause="node", reason=f"node {node} ended without saying so", node=node)
-            )
+            if await self.observed.clear(node):  # else who begins at the same time has, and tells it
+                await History(self._store).append(
+                    Event("lost", cause="node", reason=f"node {node} ended without saying so", node=node)
+                )
 
     async def beat(self) -> None:
         """Say that it lives."""

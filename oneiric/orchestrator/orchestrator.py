@@ -95,6 +95,7 @@ class Orchestrator:
         """
         runtime = self.runtime
         await self.member.tidy()
+        runtime.engine("orchestrate").administration.wall = self._wall
         self.recorder = Recorder(runtime, self.member.observed, self._history, self._wall)
         self.reconciler = Reconciler(runtime, self._desired, self.member, self.recorder, self._wall)
         await self.reconciler.restore()

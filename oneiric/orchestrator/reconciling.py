@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two tries of a change that failed, at least and at most.
 SOON, SELDOM = 1.0, 60.0
+#: How it is said that what operators want did not come about: at first, and when it is tried again.
+_FAILED = ("what is pinned did not come about", "a change by itself (operator) failed")
 
 
 @attrs.define
@@ -180,6 +182,8 @@ class Reconciler:
         outdated = (None if now is None else now.provider) != (None if pin is None else pin.provider)
         if outdated or (pin is not None and slot is not None and self._serves(slot)):
             # Somebody has chosen anew meanwhile; or it was chosen here, and has come about.
+            if slot is not None and not outdated:
+                self._settled(slot)
             self._recorder.acted(key, revision, outcome="unchanged")
             return
         actor = "" if pin is None else pin.mark.actor
@@ -199,14 +203,20 @@ class Reconciler:
             report = await self._engine.operations.request(slot, want, "operator", actor=actor)
         except OneiricError as error:
             outcome = {RolledBack: "rolled_back", Held: "held"}.get(type(error), "failed")
+            told = str(error).splitlines()[0]
+            owed = not isinstance(error, (Superseded, RuntimeClosing))
+            if isinstance(error, Held) and slot is not None:
+                owed = self._held(slot, error)
+            elif owed and slot is not None and not slot.pending:
+                slot.pending = f"{_FAILED[0]}: {told}"
             self._recorder.acted(
                 key,
                 revision,
                 outcome=outcome,
-                told=str(error).splitlines()[0],
+                told=told,
                 exit=getattr(error, "exit_code", 1),
             )
-            if not isinstance(error, (Held, Superseded, RuntimeClosing)):
+            if owed:
                 self._owe(key, "operator")
             return
         except Exception as error:
@@ -214,8 +224,23 @@ class Reconciler:
             told = f"{type(error).__name__}: {' '.join(str(error).split())}"
             self._recorder.acted(key, revision, outcome="failed", told=told, exit=1)
             raise
+        self._settled(slot)
         took = sum(report.steps.values())
         self._recorder.acted(key, revision, outcome=report.outcome, ms=round(took, 3))
+
+    def _held(self, slot: Slot, error: Held) -> bool:
+        """What is pinned waits until it is resumed, if that is another one; whether it does."""
+        if self._as_wanted(slot):
+            if slot.deferred is not None and slot.deferred[1] == "operator":
+                slot.deferred, slot.pending = None, ""
+            return False
+        self._engine.operations.defer(slot, Want(), "operator", error)
+        return True
+
+    def _settled(self, slot: Slot) -> None:
+        """What operators want has come about, or has been taken back: it is not pending any more."""
+        if slot.pending.startswith(_FAILED):
+            slot.pending = ""
 
     # --- what settings and streams bring -----------------------------------------------------------------------------
 

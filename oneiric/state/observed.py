@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 import attrs
-from oneiric_hookspecs import JSON, Key, NodeSeen, PluginError, StateError, StateStore
+from oneiric_hookspecs import JSON, Conflict, Key, NodeSeen, PluginError, StateError, StateStore
 
 from .values import Kept, plain, value_of
 
@@ -98,12 +98,26 @@ class Observed:
         """Write down how this node is as a whole: latencies, counts, streams, watchers."""
         await self._store.put(f"{_SUMMARIES}{self._writer()}", summary)
 
-    async def clear(self, node: str | None = None) -> None:
-        """Forget all that was written of a node: this one where None."""
+    async def clear(self, node: str | None = None) -> bool:
+        """Forget all that was written of a node: this one where None.
+
+        Returns:
+            Whether it was done here; False where nothing was written, or another one was faster.
+        """
         node = node or self._writer()
-        for name, _ in await self._store.scan(f"{_ALL}{node}/"):
+        entries = await self._store.scan(f"{_ALL}{node}/")
+        summary = f"{_SUMMARIES}{node}"
+        if (stored := await self._store.get(summary)) is not None:
+            entries.append((summary, stored))
+        for name, _ in entries[:-1]:
             await self._store.delete(name)
-        await self._store.delete(f"{_SUMMARIES}{node}")
+        # The last is the same for all who do this at the same time, and one of them has removed it.
+        for name, stored in entries[-1:]:
+            try:
+                await self._store.delete(name, expect=stored.revision)
+            except Conflict:
+                return False
+        return bool(entries)
 
     async def sweep(self) -> list[str]:
         """Forget what was written of nodes that do not live any more; their names."""

@@ -159,11 +159,11 @@ class Administration:
             mark.until
             for admin in self.admins.values()
             for mode in MODES
-            if (mark := admin.mark(mode, now)) is not None and mark.until is not None
+            if (mark := getattr(admin, mode)) is not None and mark.until is not None
         ]
         if ends:
-            # Never far ahead: the clock on the wall may be set.
-            wait = max(min(min(ends) - now, _CLOCK), 0.001)
+            # Never far ahead: the clock on the wall may be set, back too, and then what had ended counts again.
+            wait = max(min([_CLOCK, *(end - now for end in ends if end > now)]), 0.001)
             self._timer = self._tasks.loop.call_later(wait, self.tick)
 
     def _about(self, texts: Iterable[str]) -> list[Slot]:

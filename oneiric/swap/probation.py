@@ -15,6 +15,10 @@ from oneiric.tasks import Tasks
 if TYPE_CHECKING:
     from .promotion import Promotion
 
+#: A probation is never shorter than so many times what lies between its probes: three of them are before its end, which
+#: is how many in a row take it back.
+_LEAST = 4
+
 
 class Probation:
     """Watches one generation until its probation is settled.
@@ -58,14 +62,14 @@ class Probation:
 
     async def _watch(self) -> None:
         generation, every = self.generation, self.generation.limits.probe_interval
-        next_probe = self._began + min(every, generation.limits.probation / 3)
+        next_probe = self._began + min(every, generation.limits.probation / _LEAST)
         while True:
             now = self._time()
             if now >= next_probe and self.remaining > 0:
                 limit = generation.limits.confirm_timeout
                 health = await self._prober.probe(generation, "readiness", limit)
                 self._failed_probes = 0 if health.passes else self._failed_probes + 1
-                next_probe = self._time() + min(every, generation.limits.probation / 3)
+                next_probe = self._time() + min(every, generation.limits.probation / _LEAST)
             # While an operation that follows has switched but not confirmed, there is nothing to settle here.
             if self._slot.bound is generation and self._settle():
                 return

@@ -527,6 +527,23 @@ def test_whose_choice_came_meanwhile_is_left_alone(shop, fake):
     assert "adapter:stock is pinned to other by bob" in ended.err
 
 
+def test_whose_choice_came_while_this_one_was_written_is_put_back(shop, fake, monkeypatch):
+    """What was pinned before is what this one took the place of, and not what was there a moment earlier."""
+    real, others = Desired.pinned_at, []
+
+    async def pinned_at(self, key):
+        found = await real(self, key)
+        if not others:
+            others.append(await Desired(self._store).pin(key, "other", actor="bob"))
+        return found
+
+    monkeypatch.setattr(Desired, "pinned_at", pinned_at)
+    with fake():
+        ended = shop.run("swap", "adapter", "stock", "ill")
+
+    assert (ended.code, pin_of(shop)) == (4, ("other", "bob"))
+
+
 def test_who_does_not_answer_in_time(shop, fake):
     """The choice stays, since it will be so, and how to take it back is said."""
     with fake():
@@ -915,6 +932,16 @@ def test_secrets_are_rotated_where_something_runs(shop, fake):
         ["one", "done", "adapter:stock"],
     ]
     assert events(shop, "kind", "actor", "outcome", "reason") == [("rotate", "ann", "done", "key")]
+
+
+def test_who_is_asked_and_does_not_answer(shop, fake):
+    """8, whoever else has answered; the request is taken back, so that nobody does it when nobody waits."""
+    with fake(), fake("two", deaf=True):
+        ended = shop.run("swap", "adapter", "stock", "--reload", "--timeout", "0.3")
+
+    assert ended.code == 8
+    assert ended.out.splitlines() == ["one: stock: old built anew in 3 ms", "no answer in time from two"]
+    assert in_store(shop, lambda store: store.scan("requests/")) == []
 
 
 def test_streams_are_synced_where_something_runs(shop, fake):

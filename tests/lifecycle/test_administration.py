@@ -6,6 +6,8 @@ import threading
 import pytest
 from oneiric_hookspecs import (
     Activity,
+    Candidate,
+    Domain,
     Draining,
     DrainReport,
     Empty,
@@ -38,6 +40,14 @@ class Told:
     @hookimpl
     def oneiric_activity_changed(self, key, before, after, actor, reason):
         self.heard.append((key.name, before.mode, after.mode, after.drained, actor, reason))
+
+
+class Reports:
+    """Brings a second domain whose parts may be anything."""
+
+    @hookimpl
+    def oneiric_domains(self):
+        yield Domain("report", "reports")
 
 
 async def bound(world, key=A, **more):
@@ -712,3 +722,322 @@ def test_what_there_is_not(run):
                 await world.runtime.hold("adaptr")
 
     run(main)
+
+
+# --- and at the edges --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["hold", "pause"])
+def test_what_is_kept_warm_is_not_gone_back_to(run, mode):
+    """Going back is refused like a swap, also where it would cost nothing; with override it comes about."""
+
+    async def main():
+        async with World({"lifecycle": {"probation": 30}}) as world:
+            await bound(world)
+            world.add(A, "new")
+            await world.swap(A, "new")
+            await getattr(world.runtime, mode)(*A, actor="ann")
+            with pytest.raises(Held, match="ann"):
+                await world.runtime.rollback(*A)
+            during = world.slot(A).bound.provider, world.status(A).rollbacks
+            report = await world.runtime.rollback(*A, override=True)
+            return during, report.outcome, world.slot(A).bound.provider
+
+    assert run(main) == (("new", 0), "rolled_back", "old")
+
+
+def test_a_domain_counts_for_what_is_bound(run):
+    """What is said of a domain is in force for its parts that are there, and for no others."""
+    other = Key.of("report", "sales")
+
+    async def main():
+        async with World(plugins=[Reports()]) as world:
+            for key in (A, B, other):
+                await bound(world, key)
+            await world.runtime.pause("adapter")
+            during = [world.serves(key) for key in (A, B, other)]
+            await world.runtime.resume("adapter")
+            return during, [world.serves(key) for key in (A, B, other)]
+
+    assert run(main) == ([None, None, "old"], ["old", "old", "old"])
+
+
+def test_a_drain_of_a_domain_closes_its_parts(run):
+    """All that is bound in it, and nothing else."""
+    other = Key.of("report", "sales")
+
+    async def main():
+        async with World(plugins=[Reports()]) as world:
+            for key in (A, B, other):
+                await bound(world, key)
+            reports = await world.runtime.drain("adapter")
+            found = {each.key.name: each.provider for each in reports}
+            return found, [product.closes for product in world.shop.made]
+
+    assert run(main) == ({"a": "old", "b": "old"}, [1, 1, 0])
+
+
+def test_an_operation_under_way_is_finished_before_it_is_drained(run, clock):
+    """What an operator began before the drain commits, and is closed with the rest: nothing is bound after it."""
+
+    async def main():
+        async with World() as world:
+            await bound(world)
+            world.add(A, "slow", make=sleeping(10))
+            swapping = asyncio.create_task(world.swap(A, "slow"))
+            await asyncio.sleep(1)
+            [report] = await world.runtime.drain(*A)
+            swapped = await swapping
+            closes = [product.closes for product in world.shop.made]
+            return swapped.new, report.finished, clock.time() >= 10, world.slot(A).bound, closes
+
+    assert run(main) == ("slow", True, True, None, [1, 1])
+
+
+def test_what_was_bound_after_a_drain_is_drained_too(run):
+    """Somebody bound it with override; whoever says drain again has it closed."""
+
+    async def main():
+        async with World() as world:
+            await bound(world)
+            await world.runtime.drain(*A, actor="ann")
+            await world.swap(A, "old", override=True)
+            before = world.slot(A).bound.provider, world.runtime.activity()[A].drained
+            await asyncio.sleep(1)
+            [report] = await world.runtime.drain(*A, actor="bob")
+            closes = [product.closes for product in world.shop.made]
+            return before, report.provider, world.slot(A).bound, world.runtime.activity()[A].drained, closes
+
+    assert run(main) == (("old", False), "old", None, True, [1, 1])
+
+
+def test_users_of_what_is_kept_warm_are_waited_for(run, clock):
+    """Who still has the one before, on probation, is told and waited for like who has the new one."""
+
+    async def main():
+        async with World({"lifecycle": {"probation": 100}}) as world:
+            await bound(world)
+            lease = world.runtime.use(*A)
+            async with lease as product:
+                world.add(A, "new")
+                await world.swap(A, "new")
+                draining = asyncio.create_task(world.runtime.drain(*A))
+                await asyncio.sleep(10)
+                during = lease.retiring, product.closes
+            [report] = await draining
+            return during, report.finished, report.left, [each.closes for each in world.shop.made]
+
+    assert run(main) == ((True, 0), True, (), [1, 1])
+
+
+def test_a_drain_does_not_forget_who_served_before(run):
+    """What was on probation is gone with the one before it; going back leads there all the same."""
+
+    async def main():
+        async with World({"lifecycle": {"probation": 30}}) as world:
+            await bound(world)
+            world.add(A, "new")
+            await world.swap(A, "new")
+            await world.runtime.drain(*A)
+            await world.runtime.resume(*A)
+            await world.use(A)
+            before = world.serves(A)
+            await world.runtime.rollback(*A)
+            return before, world.serves(A)
+
+    assert run(main) == ("new", "old")
+
+
+def test_who_lost_it_is_in_the_activity(run):
+    """Not only in the report: whoever looks later can tell whom it was taken from."""
+
+    async def main():
+        async with World({"lifecycle": {"drain_timeout": 5}}, forced=True) as world:
+            await bound(world)
+            done = asyncio.Event()
+
+            async def hold_on():
+                async with world.runtime.use(*A):
+                    await done.wait()
+
+            holding = asyncio.create_task(hold_on(), name="stubborn")
+            await asyncio.sleep(1)
+            await world.runtime.drain(*A)
+            left = world.runtime.activity()[A].left
+            done.set()
+            await holding
+            return left
+
+    assert run(main) == ("task stubborn",)
+
+
+def test_the_drain_timeout_of_a_key(run, clock):
+    """What ``[lifecycle.keys]`` says of a part counts for its drain."""
+    settings = {"lifecycle": {"drain_timeout": 1000, "keys": {"adapter:a": {"drain_timeout": 3}}}}
+
+    async def main():
+        async with World(settings, forced=True) as world:
+            await bound(world)
+            lease = world.runtime.lease(*A)
+            with lease:
+                [report] = await world.runtime.drain(*A)
+            return report.seconds, len(report.left)
+
+    assert run(main) == (3.0, 1)
+
+
+def test_whoever_waits_for_a_drain_may_leave(run):
+    """Cancelling the caller does not stop it: it is closed when the last user has gone."""
+
+    async def main():
+        async with World() as world:
+            await bound(world)
+            async with world.runtime.use(*A):
+                draining = asyncio.create_task(world.runtime.drain(*A))
+                await asyncio.sleep(1)
+                draining.cancel()
+                await asyncio.wait({draining})
+                await asyncio.sleep(1)
+                during = world.runtime.activity()[A].drained
+            await settle(world)
+            return draining.cancelled(), during, world.status(A).phase
+
+    assert run(main) == (True, False, "drained")
+
+
+def test_what_waits_is_said_when_another_change_has_come_about(run):
+    """An operator's swap past the hold commits, and what the settings want by then is still pending."""
+
+    async def main():
+        async with World() as world:
+            world.add(A, "slow", make=sleeping(10))
+            world.add(A, "other")
+            await bound(world)
+            await world.runtime.hold(*A, actor="ann")
+            await world.runtime.apply({"adapters": {"selections": {"a": "slow"}}})
+            swapping = asyncio.create_task(world.swap(A, override=True))
+            await asyncio.sleep(1)
+            await world.runtime.apply({"adapters": {"selections": {"a": "other"}}})
+            await swapping
+            await settle(world)
+            return world.serves(A), world.status(A).pending
+
+    assert run(main) == ("slow", "held by ann, and other is wanted")
+
+
+def test_a_resume_while_it_is_closed_comes_too_late(run):
+    """It is finished, and said to be; whoever uses it next gets another."""
+
+    async def main():
+        async with World() as world:
+            await bound(world, close=sleeping(5))
+            draining = asyncio.create_task(world.runtime.drain(*A))
+            await asyncio.sleep(1)
+            await world.runtime.resume(*A)
+            [report] = await draining
+            closes = [product.closes for product in world.shop.made]
+            return report.finished, closes, await world.use(A), len(world.shop.made)
+
+    assert run(main) == (True, [1], "old", 2)
+
+
+def test_what_is_bound_meanwhile_is_not_drained(run):
+    """With override, while what was bound before is still being closed: the part is not said to be drained."""
+
+    async def main():
+        async with World() as world:
+            await bound(world, close=sleeping(5))
+            draining = asyncio.create_task(world.runtime.drain(*A))
+            await asyncio.sleep(1)
+            world.add(A, "new")
+            await world.swap(A, "new", override=True)
+            await draining
+            return world.slot(A).bound.provider, world.runtime.activity()[A].drained, world.status(A).phase
+
+    assert run(main) == ("new", False, "ready")
+
+
+def test_what_waits_is_one_and_none_of_it_is_lost(run):
+    """Other settings, and then a part it was built from: it is built anew, although the settings came first."""
+
+    async def main():
+        async with World() as world:
+            world.add(A, "new")
+            world.add(A, "old")
+            world.add(B, "other", needs=[Need(A)])
+            world.add(B, "user", needs=[Need(A)])
+            await world.use(B)
+            await world.runtime.hold(*B)
+            for name in ("other", "user"):
+                await world.runtime.apply({"adapters": {"selections": {"b": name}}})
+            await world.swap(A, "new")
+            await settle(world)
+            during = world.slot(B).bound.number
+            await world.runtime.resume(*B)
+            await settle(world)
+            return during, world.slot(B).bound.number, world.serves(B)
+
+    assert run(main) == (1, 2, "user")
+
+
+def test_a_clock_that_is_set_back_prolongs(run, clock):
+    """It ends when the clock on the wall says so, and not as long after its beginning as was meant then."""
+    behind = 0.0
+
+    async def main():
+        nonlocal behind
+        async with World() as world:
+            await bound(world)
+            wall = lambda: EPOCH + clock.time() - behind  # noqa: E731
+            world.engine.administration.wall = world.runtime.control._wall = wall
+            await world.runtime.pause(*A, until=EPOCH + 100)
+            await asyncio.sleep(50)
+            behind = 1000.0
+            await asyncio.sleep(500)
+            during = world.serves(A)
+            await asyncio.sleep(560)
+            return during, world.serves(A)
+
+    assert run(main) == (None, "old")
+
+
+def test_what_has_ended_is_in_force_again_when_the_clock_is_set_back(run, clock):
+    """Within seconds; and what is said of it is never something else than what is in force."""
+    ahead = 0.0
+
+    async def main():
+        nonlocal ahead
+        async with World() as world:
+            await bound(world)
+            world.engine.administration.wall = lambda: EPOCH + clock.time() + ahead
+            await world.runtime.pause(*A, until=EPOCH + 100)
+            found = []
+            for jump in (200.0, 0.0):
+                ahead = jump
+                await asyncio.sleep(6)
+                modes = [each.mode for each in world.runtime.activity().values()]
+                found.append((world.serves(A), modes))
+            return found
+
+    assert run(main) == [("old", []), (None, ["pause"])]
+
+
+def test_in_a_script():
+    """What may be said on the loop may be said by whoever waits: each does what its name says."""
+    with assemble({}, environment=False).blocking as runtime:
+        runtime.runtime.register(Candidate.ready(A, "old", "it"))
+        with runtime.use(*A):
+            pass
+        found = []
+        for say in (runtime.hold, runtime.pause, runtime.drain):
+            say(*A, actor="ann", note="why")
+            each = runtime.activity()[A]
+            found.append((each.mode, each.actor, each.reason, each.drained))
+        runtime.note(*A, "ask bob")
+        runtime.resume(*A)
+        after = runtime.activity(), runtime.runtime.bound(*A)
+        with pytest.raises(NothingToCall):
+            runtime.hold("adaptr")
+
+    assert found == [(mode, "ann", "why", mode == "drain") for mode in ("hold", "pause", "drain")]
+    assert after == ({}, None)

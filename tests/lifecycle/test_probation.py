@@ -79,6 +79,23 @@ def test_bad_probes_go_back(run, clock):
     assert reasons == ["3 probes in a row failed: its check answers no"]
 
 
+@pytest.mark.parametrize("seconds", [1, 10, 30])
+@pytest.mark.parametrize("every", [10, 1000])
+def test_bad_probes_go_back_however_seldom_it_is_asked(run, seconds, every):
+    """Three are before the end of any probation, and of one that is no longer than three intervals, too."""
+    well = True
+
+    async def main():
+        nonlocal well
+        async with World({"lifecycle": {"probation": seconds, "probe_interval": every}}) as world:
+            await on_probation(world, probe=lambda _: well)
+            well = False
+            await asyncio.sleep(2 * seconds)
+            return world.serves(A), world.status(A).rollbacks
+
+    assert run(main) == ("old", 1)
+
+
 def test_one_bad_probe_is_none(run):
     """A probe that fails between others that pass does not count."""
     answers = iter([True, True, False, True, False, False, True])

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from oneiric_hookspecs import Key
 
+from oneiric import assemble, orchestrate
 from oneiric.state import Answered, Requests
 
 A = Key.of("adapter", "a")
@@ -137,3 +138,21 @@ def test_all_are_probed(run, keeping):
     good, bad = run(main)
     assert (good.ok, good.exit, good.result["adapter:a"]["status"]) == (True, 0, "ok")
     assert (bad.ok, bad.exit, bad.result["adapter:a"]["status"]) == (False, 6, "failed")
+
+
+def test_all_that_live_are_asked_and_nobody_else(run, keeping, wall):
+    """Each of two does it once, and answers; one that begins while somebody still waits does not."""
+    shared = {"state": {"url": "memory:all-that-live"}}
+
+    def another(name):
+        return orchestrate(assemble(shared, environment=False), node=name, wall=wall)
+
+    async def main():
+        async with keeping(shared, prepare=one, name="one") as node, another("two"):
+            number = await node.requests.ask("probe", seconds=1000)
+            await asyncio.sleep(1)
+            async with another("three"):
+                await asyncio.sleep(100)
+                return sorted(await node.requests.answers(number)), sorted(await node.living())
+
+    assert run(main) == (["one", "two"], ["one", "three", "two"])

@@ -1,19 +1,23 @@
 """Processes that live, those that do not any more, and what is left of them."""
 
 import asyncio
+import contextlib
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from oneiric_hookspecs import Candidate, Key, StateError
+from oneiric_hookspecs import Candidate, Key, Need, Paused, StateError, Store, hookimpl
 
 from oneiric import assemble, orchestrate
-from oneiric.state import Event, Node, Observed, Seen, living, this_process
+from oneiric.plugins._state import Clocks
+from oneiric.plugins.stores.memory import MemoryStore
+from oneiric.state import Desired, Event, History, Node, Observed, Seen, living, this_process
 from oneiric.state.nodes import birth_of, said
 
-A = Key.of("adapter", "a")
+A, B = Key.of("adapter", "a"), Key.of("adapter", "b")
 
 
 async def one(world):
@@ -208,3 +212,207 @@ def test_what_an_earlier_one_of_the_name_left_is_not_claimed(run, keeping):
             return await node.observed.of("node"), [e.node for e in events]
 
     assert run(main) == ({}, ["node"])
+
+
+# --- signs of life -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ticking(clock):
+    """A plugin with a store in memory, ``ticking:NAME``, whose clock is the test's."""
+
+    class Ticking:
+        @hookimpl
+        def oneiric_stores(self):
+            clocks = Clocks(lambda: 1_800_000_000.0 + clock.time(), clock.time, lambda: "this start")
+            yield Store("ticking", lambda rest, folder, keep: MemoryStore(rest, keep, clocks=clocks))
+
+    return {"state": {"url": "ticking:"}}, Ticking()
+
+
+@pytest.mark.parametrize("every", [5.0, 1.0], ids=["default", "often"])
+def test_silence_of_three_signs_of_life_is_the_end(run, keeping, ticking, monkeypatch, every):
+    """It says that it lives every five seconds, or as the settings say; who does not say so three times is gone."""
+    settings, plugin = ticking
+
+    async def main():
+        async with keeping(
+            settings | {"orchestrate": {"heartbeat": every}}, prepare=one, plugins=[plugin]
+        ) as node:
+            ages = []
+            for _ in range(100):
+                await asyncio.sleep(every / 7)
+                [alive] = await living(node.store)
+                ages.append(alive.age)
+
+            async def lost(*_):
+                pass
+
+            monkeypatch.setattr(node.store, "beat", lost)
+            await asyncio.sleep(1.9 * every)
+            still = await node.living()
+            await asyncio.sleep(1.2 * every)
+            return max(ages) <= every, still, await node.living()
+
+    assert run(main) == (True, ["node"], [])
+
+
+def test_what_one_that_lives_wrote_is_left_alone(run, keeping, wall):
+    """By those that begin beside it; and one that was lost is told once, however many begin after it."""
+
+    async def main():
+        shared = {"state": {"url": "memory:left-alone"}}
+
+        async def prepare(world):
+            await one(world)
+            await Observed(world.runtime.state, "dead").put(A, Seen("ready", "old"))
+
+        async with keeping(shared, prepare=prepare, name="one") as node:
+            await node.runtime.swap(*A, reload=True)
+            await node.at_rest()
+            before = await node.observed.of("one")
+            for name in ("two", "three"):
+                async with orchestrate(assemble(shared, environment=False), node=name, wall=wall):
+                    await asyncio.sleep(10)
+            return [e.node for e in await node.events("lost")], await node.observed.of("one") == before != {}
+
+    assert run(main) == (["dead"], True)
+
+
+def test_one_that_was_lost_is_told_once_by_those_that_begin_together(run, tmp_path, wall):
+    """As after a machine has gone: whoever of them is first tells it, and the others leave it at that."""
+    shared = {"state": {"url": f"sqlite:{tmp_path / 'state.db'}"}}
+
+    async def main():
+        async with assemble(shared, environment=False) as runtime:
+            dead, history = Observed(runtime.state, "dead"), History(runtime.state)
+            await dead.put(A, Seen("ready", "old"))
+            await dead.put(B, Seen("ready", "old"))
+            await dead.sum_up({})
+            async with contextlib.AsyncExitStack() as stack:
+                blocks = [
+                    orchestrate(assemble(shared, environment=False), node=f"n{n}", wall=wall)
+                    for n in range(4)
+                ]
+                await asyncio.gather(*(stack.enter_async_context(block) for block in blocks))
+                await asyncio.sleep(1)
+                told = await history.read()
+            return [each.event.reason for each in told if each.event.kind == "lost"]
+
+    assert run(main) == ["node dead ended without saying so"]
+
+
+# --- the start ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_operators_want_is_read_before_anything_else(run, wall):
+    """Before a plugin hears that the runtime runs, and before what is to be up at once is activated."""
+    shared = {"state": {"url": "memory:before"}, "orchestrate": {"start": ["adapter:*"]}}
+
+    class Hears:
+        heard = ()
+
+        @hookimpl
+        async def oneiric_started(self, host):
+            async with host.use("adapter", "a") as part:
+                self.heard += (part,)
+            with pytest.raises(Paused, match="ann"):
+                await host.use("adapter", "b").__aenter__()
+            self.heard += ("paused",)
+
+    async def main():
+        store = MemoryStore("before")
+        await Desired(store).pin(A, "new")
+        await Desired(store).impose(B, "pause", actor="ann")
+        hears, made = Hears(), []
+        runtime = assemble(shared, plugins=[hears], environment=False)
+        runtime.register(
+            Candidate(A, "old", lambda: made.append("old a")),
+            Candidate.ready(A, "new", "new a", priority=-1),
+            Candidate(B, "old", lambda: made.append("old b")),
+        )
+        async with orchestrate(runtime, wall=wall):
+            await asyncio.sleep(60)
+        await store.close()
+        return hears.heard, made
+
+    assert run(main) == (("new a", "paused"), [])
+
+
+# --- what is said of failures ------------------------------------------------------------------------------------------
+
+
+def test_another_failure_is_written_down_at_once(run, keeping):
+    """The same of another part, and another one of the same part: each is a row of its own."""
+    why = "no route to host"
+
+    def make(product):
+        raise OSError(why)
+
+    async def main():
+        nonlocal why
+        async with keeping() as node:
+            for key in (A, B):
+                node.world.add(key, "bad", make=make)
+            for key in (A, B, A, B):
+                with pytest.raises(Exception, match="no route"):
+                    await node.world.use(key)
+            why = "no space left"
+            with pytest.raises(Exception, match="no space"):
+                await node.world.use(A)
+            return [(e.key, e.reason.rpartition(": ")[2]) for e in await node.events("fail")]
+
+    route, space = "no route to host", "no space left"
+    assert run(main) == [("adapter:a", route), ("adapter:b", route), ("adapter:a", space)]
+
+
+def test_a_loop_that_fails_makes_the_node_degraded(run, keeping, monkeypatch, caplog):
+    """For as long as it does: in its health, with the reason, and in its status; never more than degraded."""
+    caplog.set_level(logging.CRITICAL, "oneiric")
+
+    async def main():
+        async with keeping(prepare=one) as node:
+            await node.at_rest()
+            found = [node.orchestrator.ready().status]
+
+            async def away(*_, **__):
+                raise StateError("the folder is gone")
+
+            with monkeypatch.context() as patched:
+                patched.setattr(node.store, "revision", away)
+                await asyncio.sleep(100)
+                ready = node.orchestrator.ready()
+                found.append(ready.status)
+                loops = {each["name"]: each for each in node.orchestrator.status()["loops"]}
+            await asyncio.sleep(100)
+            found.append(node.orchestrator.ready().status)
+            return found, [each for each in ready.reasons if "reconciling" in each], loops
+
+    found, [reason], loops = run(main)
+    assert found == ["ok", "degraded", "ok"]
+    assert "the folder is gone" in reason
+    assert "the folder is gone" in loops["reconciling"]["error"]
+
+
+def test_what_was_built_from_what_is_ill_is_written_as_ill(run, keeping):
+    """The row of a part says how it is with what it needs; in the history is what has changed by itself."""
+    well = True
+
+    async def main():
+        nonlocal well
+
+        async def prepare(world):
+            world.add(A, "old", probe=lambda _: well)
+            world.add(B, "user", needs=[Need(A)])
+            await world.use(B)
+
+        seldom = {"lifecycle": {"keys": {"adapter:b": {"probe_interval": 1000.0}}}}
+        async with keeping(seldom, prepare=prepare) as node:
+            await asyncio.sleep(20)
+            before = (await node.seen(B)).health
+            well = False
+            await asyncio.sleep(60)
+            told = [(e.key, e.old, e.outcome) for e in await node.events("health")]
+            return before, (await node.seen(B)).health, told[-1]
+
+    assert run(main) == ("ok", "failed", ("adapter:a", "ok", "failed"))

@@ -1,9 +1,10 @@
 """What operators write into the store is made so by every process that keeps going, and what came of it is there."""
 
 import asyncio
+import itertools
 import logging
 
-from oneiric_hookspecs import Key, NotServing, StateError
+from oneiric_hookspecs import Domain, Key, NotServing, StateError, hookimpl
 
 from oneiric.state import Event, Pin, living
 
@@ -472,3 +473,285 @@ def test_events_are_bounded_behind_a_choice_that_cannot_be_written(run, keeping,
             )
 
     assert run(main) == ("99", True, True, "new")
+
+
+# --- when it is looked at, and how often -------------------------------------------------------------------------------
+
+
+def test_tries_come_less_and_less_often(run, keeping):
+    """After a second, two, four, and so on, up to a minute; and what is wanted is shown as pending meanwhile."""
+    tries = []
+
+    def make(product):
+        tries.append(asyncio.get_running_loop().time())
+        raise OSError("no route to host")
+
+    async def main():
+        async def prepare(world):
+            await two(world)
+            world.add(A, "bad", priority=-2, make=make)
+
+        async with keeping({"orchestrate": {"rescan": 0.1}}, prepare=prepare) as node:
+            await node.acted(await node.desired.pin(A, "bad"))
+            await asyncio.sleep(300)
+            return [round(later - earlier) for earlier, later in itertools.pairwise(tries)]
+
+    assert run(main) == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_what_cannot_be_done_is_pending(run, keeping):
+    """From the first failure until it is done, or is not wanted any more: the node says so."""
+
+    def make(product):
+        raise OSError("no route to host")
+
+    async def main():
+        async def prepare(world):
+            await two(world)
+            world.add(A, "bad", priority=-2, make=make)
+
+        async with keeping(prepare=prepare) as node:
+            found = [(await node.acted(await node.desired.pin(A, "bad"))).pending]
+            await asyncio.sleep(100)
+            found.append((await node.seen()).pending)
+            await node.acted(await node.desired.unpin(A))
+            await asyncio.sleep(5)
+            found.append((await node.seen()).pending)
+            return found
+
+    at_once, later, after = run(main)
+    assert "no route to host" in at_once
+    assert "no route to host" in later
+    assert after == ""
+
+
+def test_a_hint_makes_it_look_at_once(run, keeping, clock):
+    """However seldom it looks by itself: what operators want, and what they ask for."""
+
+    async def main():
+        async with keeping({"orchestrate": {"rescan": 1000.0}}, prepare=two) as node:
+            await asyncio.sleep(100)
+            began = clock.time()
+            await node.acted(await node.desired.pin(A, "new"))
+            wanted = clock.time() - began
+            await asyncio.sleep(100)
+            began = clock.time()
+            await node.answers(await node.requests.ask("probe"))
+            return wanted < 0.5, clock.time() - began < 0.5
+
+    assert run(main) == (True, True)
+
+
+def test_a_hint_that_is_missed_is_only_late(run, keeping, clock, monkeypatch):
+    """A store that gives none: it looks every ``[orchestrate] rescan`` seconds all the same."""
+
+    async def silent(prefix):
+        await asyncio.Event().wait()
+        yield prefix
+
+    async def main():
+        async def prepare(world):
+            monkeypatch.setattr(world.runtime.state, "changes", silent)
+            await two(world)
+
+        async with keeping({"orchestrate": {"rescan": 20.0}}, prepare=prepare) as node:
+            await asyncio.sleep(101)
+            began = clock.time()
+            await node.acted(await node.desired.pin(A, "new"))
+            wanted = clock.time() - began
+            began = clock.time()
+            await node.answers(await node.requests.ask("probe"))
+            return 0.5 < wanted <= 20.5, clock.time() - began <= 20.5
+
+    assert run(main) == (True, True)
+
+
+def test_a_domain_and_a_part_of_another_at_once(run, keeping):
+    """Both were said before the node has looked: both are in force."""
+    mine = Key.of("report", "sales")
+
+    class Reports:
+        @hookimpl
+        def oneiric_domains(self):
+            yield Domain("report", "reports")
+
+    async def main():
+        async def prepare(world):
+            await two(world)
+            world.add(mine, "it")
+            await world.use(mine)
+
+        async with keeping(prepare=prepare, plugins=[Reports()]) as node:
+            await node.desired.impose("report", "pause")
+            await node.acted(await node.desired.impose(A, "pause"))
+            return node.world.serves(A), node.world.serves(mine)
+
+    assert run(main) == (None, None)
+
+
+def test_a_pause_ends_by_the_clock_of_the_node(run, keeping, wall):
+    """When it is over, also when that is set back: then it is in force again; and history tells of its end."""
+    ahead = 0.0
+
+    async def main():
+        nonlocal ahead
+        async with keeping(prepare=two, clock_of=lambda: wall() + ahead) as node:
+            await node.acted(await node.desired.impose(A, "pause", actor="ann", until=wall() + 1000))
+            found = [node.world.serves(A)]
+            for jump in (2000.0, 0.0):
+                ahead = jump
+                await asyncio.sleep(10)
+                found.append(node.world.serves(A))
+            await asyncio.sleep(1000)
+            found.append(node.world.serves(A))
+            return found, [(e.kind, e.actor, e.old) for e in await node.events("expire")]
+
+    told = ("expire", "ann", "pause")
+    assert run(main) == ([None, "old", None, "old"], [told, told])
+
+
+# --- what is written ---------------------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_events_are_kept_in_their_order(run, keeping, monkeypatch, caplog):
+    """While the store is away: the latest so many, without a gap; the oldest of more than that are lost, and counted."""
+    caplog.set_level(logging.CRITICAL, "oneiric")
+
+    async def main():
+        async with keeping({"state": {"url": "memory:", "history_records": 50_000}}, prepare=two) as node:
+            await node.at_rest()
+            store = Away(monkeypatch, node.store, StateError("gone"))
+            store.away = True
+            for number in range(10_007):
+                node.orchestrator.recorder.tell(Event("note", reason=str(number)))
+            await asyncio.sleep(60)
+            store.away = False
+            await asyncio.sleep(60)
+            told = await node.history.read(limit=50_000)
+            numbers = [int(each.event.reason) for each in told if each.event.kind == "note"]
+            return numbers == list(range(7, 10_007)), node.orchestrator.recorder.dropped
+
+    assert run(main) == (True, 7)
+
+
+def test_a_swap_writes_a_row_of_its_part_and_of_no_other(run, keeping, monkeypatch):
+    """So it costs the same beside many; and a node at which nothing happens writes nothing but its sign of life."""
+
+    async def main():
+        async def prepare(world):
+            await two(world)
+            for number in range(20):
+                key = Key.of("adapter", f"p{number}")
+                world.add(key, "it")
+                await world.use(key)
+
+        async with keeping(prepare=prepare) as node:
+            await asyncio.sleep(60)
+            written, put = [], node.store.put
+
+            async def noted(key, value, **more):
+                written.append(key)
+                return await put(key, value, **more)
+
+            monkeypatch.setattr(node.store, "put", noted)
+            await asyncio.sleep(300)
+            quiet = list(written)
+            await node.runtime.swap(*A, "new")
+            await asyncio.sleep(300)
+            return quiet, {key for key in written if key.startswith("observed/")}
+
+    assert run(main) == ([], {"observed/node/adapter:a"})
+
+
+def test_an_operation_waits_for_no_store(run, keeping, clock, monkeypatch):
+    """One that does not answer delays nobody: neither the swap, nor users, nor the next swap."""
+
+    async def never(*_, **__):
+        await asyncio.Event().wait()
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.at_rest()
+            with monkeypatch.context() as patched:
+                for name in ("get", "put", "scan", "delete", "revision", "beat", "append"):
+                    patched.setattr(node.store, name, never)
+                began = clock.time()
+                await node.runtime.swap(*A, "new")
+                found = [await node.world.use(A)]
+                await node.runtime.swap(*A, "old")
+                found.append(await node.world.use(A))
+                took = clock.time() - began
+            return found, took < 0.1
+
+    assert run(main) == (["new", "old"], True)
+
+
+def test_what_is_pinned_while_held_comes_at_the_resume(run, keeping):
+    """It is refused by name, and is pending: a pin that nobody takes back is brought about by the resume."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.acted(await node.desired.impose(A, "hold", actor="ann"))
+            seen = await node.acted(await node.desired.pin(A, "new"))
+            during = seen.outcome, seen.exit, seen.provider, seen.pending
+            await asyncio.sleep(100)
+            waits = node.world.serves(A)
+            await node.acted(await node.desired.resume(A))
+            await asyncio.sleep(10)
+            seen = await node.seen()
+            return during, waits, (seen.outcome, seen.exit, seen.provider, seen.pending)
+
+    held = "held by ann, and new is wanted"
+    assert run(main) == (("held", 4, "old", held), "old", ("swapped", 0, "new", ""))
+
+
+def test_what_is_pinned_while_held_and_taken_back_is_forgotten(run, keeping):
+    """As a command does that was refused: nothing is pending, and the resume changes nothing."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.acted(await node.desired.impose(A, "hold", actor="ann"))
+            await node.acted(await node.desired.pin(A, "new"))
+            await node.acted(await node.desired.unpin(A))
+            during = (await node.seen()).pending
+            await node.acted(await node.desired.resume(A))
+            await asyncio.sleep(100)
+            return during, node.world.serves(A), len(await node.events("swap")), (await node.seen()).pending
+
+    assert run(main) == ("", "old", 0, "")
+
+
+def test_how_a_drain_went_is_written_down(run, keeping):
+    """When the last user has gone, or has lost it: then it is said who."""
+
+    async def main():
+        settings = {"lifecycle": {"drain_timeout": 5}}
+        async with keeping(settings, prepare=two, forced=True) as node:
+            await node.desired.impose(A, "drain", actor="ann")
+            await asyncio.sleep(10)
+            await node.acted(await node.desired.resume(A))
+            await node.world.use(A)
+            with node.runtime.lease(*A):
+                await node.desired.impose(A, "drain", actor="bob")
+                await asyncio.sleep(30)
+            return [
+                (e.actor, e.outcome, e.reason.partition(" task")[0]) for e in await node.events("drained")
+            ]
+
+    assert run(main) == [("ann", "finished", ""), ("bob", "forced", "closed under")]
+
+
+def test_what_is_said_here_is_in_force_when_the_call_returns(run, keeping):
+    """Although it goes by way of the store: the next user is refused, and the one after the resume is not."""
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            found = []
+            for _ in range(5):
+                await node.runtime.pause(*A)
+                found.append(node.world.serves(A))
+                await node.runtime.resume(*A)
+                found.append(node.world.serves(A))
+            return found
+
+    assert run(main) == [None, "old"] * 5

@@ -14,8 +14,9 @@ import attrs
 import pytest
 from oneiric_hookspecs import Candidate, Key, SettingsError, hookimpl
 
-from oneiric import assemble
+from oneiric import assemble, orchestrate
 from oneiric.orchestrator.watching import PATIENCE, Watching
+from oneiric.state import History
 
 SHELF, LAMP = Key.of("adapter", "shelf"), Key.of("adapter", "lamp")
 EPOCH = 1_800_000_000.0
@@ -752,3 +753,43 @@ def test_the_path_of_a_folder_is_told(run, tmp_path, watched):
 
     outcomes, error = run(main)
     assert (outcomes, error.startswith(f"{file}: is a directory")) == (["refused"], True)
+
+
+def test_since_when_settings_are_stale_is_the_first_slip(run, file, watched):
+    """Another slip after it makes them no younger."""
+
+    async def main():
+        async with watched(file) as it:
+            await it.after()
+            file.write_text(text("steel", "'big'"))
+            await it.after(20.0)
+            first = it.watching.status
+            file.write_text(text("steel", "'small'"))
+            outcomes = await it.after(20.0)
+            second = it.watching.status
+            return outcomes, first.error != second.error, first.stale_since == second.stale_since
+
+    assert run(main) == (["refused", "refused"], True, True)
+
+
+def test_what_a_node_says_of_its_settings(run, file, clock):
+    """While they are stale it is degraded, with the reason; the history has each that was taken, or not."""
+
+    async def main():
+        runtime = assemble(file, plugins=[Shop()], environment=False)
+        async with orchestrate(runtime, wall=lambda: EPOCH + clock.time()) as orchestrator:
+            found = []
+            for content in (text("steel", "'big'"), text("steel", 2)):
+                file.write_text(content)
+                await asyncio.sleep(20.0)
+                summary = orchestrator.ready()
+                reasons = [each.partition(" are stale")[0] for each in summary.reasons]
+                found.append((summary.status, reasons))
+            told = [each.event for each in await History(runtime.state).read()]
+            return found, [(each.outcome, each.cause) for each in told if each.kind == "settings"]
+
+    slip = "runtime:settings is degraded: settings"
+    assert run(main) == (
+        [("degraded", [slip]), ("ok", [])],
+        [("refused", "file"), ("applied", "file")],
+    )

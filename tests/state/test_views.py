@@ -50,6 +50,35 @@ def test_pins(viewed, times):
     assert [wanted.next_end(now) for now in (100.0, 200.0)] == [200.0, None]
 
 
+def test_a_pin_is_changed_only_by_who_has_read_it(viewed):
+    """Who expects another one than there is, or one where there is none, changes nothing."""
+
+    async def body(store):
+        desired = Desired(store, now=lambda: 100.0)
+        first = await desired.pin(CACHE, "disk", actor="ann", expect=0)
+        second = await desired.pin(CACHE, "memory", actor="bob", expect=first)
+        with pytest.raises(Conflict):
+            await desired.pin(CACHE, "disk", expect=0)
+        for pin in (None, Pin("disk")):
+            with pytest.raises(Conflict):
+                await desired.put_back(CACHE, pin, expect=first)
+        return await desired.pinned_at(CACHE), second
+
+    (pin, revision), second = viewed(body)
+    assert (pin.provider, pin.mark.actor, revision) == ("memory", "bob", second)
+
+
+def test_what_has_ended_is_forgotten_with_the_next_word(viewed):
+    """So that a clock that is set back does not bring back what nobody remembers."""
+
+    async def body(store):
+        await Desired(store, now=lambda: 100.0).impose(CACHE, "pause", until=150.0)
+        await Desired(store, now=lambda: 200.0).impose(CACHE, "hold", actor="ann")
+        return await Desired(store).admin(CACHE)
+
+    assert viewed(body) == Admin(hold=Mark("ann", 200.0))
+
+
 def test_modes(viewed):
     """Hold, pause and drain stand beside one another, and a domain's count for its keys: the strongest is in force."""
 

@@ -3,7 +3,17 @@
 import asyncio
 
 import pytest
-from oneiric_hookspecs import Candidate, Health, Key, Need, NotServing, Policies, ResolutionError, hookimpl
+from oneiric_hookspecs import (
+    Candidate,
+    Health,
+    Key,
+    Need,
+    NotServing,
+    Permanent,
+    Policies,
+    ResolutionError,
+    hookimpl,
+)
 
 from oneiric.testing.supervised import DB, MAIL, Made, Part, given
 
@@ -463,3 +473,40 @@ def test_what_an_operator_holds_is_not_restarted(run, supervised, verb):
 
     down = "degraded" if verb == "drain" else "failed"
     assert run(main) == ((1, 0, down, None), 2, "ok")
+
+
+def test_changes_that_are_far_apart_are_no_flapping(run, supervised):
+    """Never more than six in ten minutes, however many there are: it is as it answers."""
+
+    async def main():
+        text = "[health]\nfailure = 1\n[lifecycle]\nprobe_interval = 110.0\n"
+        answers = [True, True, *[False, True] * 20]
+        async with supervised(text, given(DB, Part(health=answers))) as it:
+            await it.use(DB)
+            await after(3600)
+            told = [each[2] for each in it.notes.lines]
+            return it.of(DB).flapping, "degraded" in told, len(told) > 20
+
+    assert run(main) == (False, False, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "live"),
+    [
+        (OSError("down"), "", "failed"),
+        (Permanent("no such account"), "", "ok"),
+        (OSError("down"), '[lifecycle.keys."service:mail"]\ncritical = false\n', "ok"),
+    ],
+    ids=["worn-out", "permanent", "uncritical"],
+)
+def test_who_is_not_live_any_more(run, supervised, error, text, live):
+    """The process, for a critical part that was given up after restarts: what a new process would mend, and no other."""
+
+    async def main():
+        made = Made(*[error] * 10)
+        text_ = f'{text}[restart]\njitter = "none"\non_exhausted = "fail"\n'
+        async with supervised(text_, Candidate(MAIL, "smtp", made)) as it:
+            await after(1000)
+            return it.of(MAIL).exhausted, it.supervision.summary("live").status
+
+    assert run(main) == (True, live)

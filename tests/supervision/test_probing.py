@@ -347,3 +347,31 @@ def test_new_parts_are_found(run, supervised):
             return len(part.at) - known
 
     assert run(main) == 2
+
+
+def test_no_more_together_than_the_settings_say(run, supervised):
+    """Although all are asked in one instant: the others wait for their turn, and each is asked."""
+    at_once = most = 0
+
+    class Slow:
+        async def health(self):
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            await asyncio.sleep(0.1)
+            at_once -= 1
+
+    keys = [Key.of("adapter", f"p{number}") for number in range(9)]
+
+    async def main():
+        nonlocal most
+        async with supervised(
+            "[lifecycle]\nmax_probes = 3\nprobe_interval = 1000.0\n", *(given(key, Slow()) for key in keys)
+        ) as it:
+            for key in keys:
+                await it.use(key)
+            most = 0
+            answers = await it.supervision.probe()
+            return most, [each.status for each in answers.values()]
+
+    assert run(main) == (3, ["ok"] * 9)

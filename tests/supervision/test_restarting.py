@@ -2,12 +2,32 @@
 
 import asyncio
 
+import attrs
 import pytest
-from oneiric_hookspecs import Candidate, Delay, GiveUp, OneiricError, Permanent, Policies, hookimpl
+from oneiric_hookspecs import (
+    Candidate,
+    Delay,
+    GiveUp,
+    OneiricError,
+    Permanent,
+    PluginError,
+    Policies,
+    Problem,
+    ResolutionError,
+    SettingsError,
+    hookimpl,
+)
 
 from oneiric.testing.supervised import DB, MAIL, Living, Made, given
 
 EXACT = '[restart]\njitter = "none"\n'
+
+
+@attrs.frozen
+class Settings:
+    """Of the service."""
+
+    port: int = 1
 
 
 def times(made, began):
@@ -455,3 +475,107 @@ def test_services_fail_without_supervision(run, tmp_path):
             return runtime.supervision, len(made.at)
 
     assert run(main) == (None, 1)
+
+
+def test_a_restart_is_to_the_same_candidate(run, supervised):
+    """Not to a better one that was registered meanwhile: taking that is somebody's decision, and no mending."""
+
+    async def main():
+        made, better = Made(5), Made()
+        async with supervised(EXACT, Candidate(MAIL, "smtp", made)) as it:
+            await after(1)
+            it.runtime.register(Candidate(MAIL, "better", better, priority=5))
+            await after(30)
+            return it.slot(MAIL).bound.provider, len(made.at), len(better.at)
+
+    assert run(main) == ("smtp", 2, 0)
+
+
+def test_only_failures_of_the_period_exhaust_it(run, supervised):
+    """One every twenty seconds is never three in ten, however long that goes on; the delay grows, up to its longest."""
+
+    async def main():
+        made = Made(*[20] * 8)
+        text = EXACT + "intensity = 1\nperiod = 10\nreset_after = 1000\nbackoff = [1, 2, 5]\n"
+        async with supervised(text, Candidate(MAIL, "smtp", made)) as it:
+            await after(300)
+            return times(made, made.at[0]), it.of(MAIL).exhausted
+
+    assert run(main) == ([0, 21, 43, 67, 92, 117, 142, 167, 192], False)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SettingsError([Problem("services.settings.mail.smtp.port", "expected a whole number", "here")]),
+        ResolutionError("nobody has it"),
+        PluginError("it is none"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_only_a_change_mends_is_tried_once(run, supervised, error):
+    """Settings that do not fit, a candidate that nobody has: no delay helps."""
+
+    async def main():
+        made = Made(error)
+        async with supervised(EXACT, Candidate(MAIL, "smtp", made)) as it:
+            await after(1000)
+            return len(made.at), it.of(MAIL).exhausted
+
+    assert run(main) == (1, True)
+
+
+def test_its_own_settings_are_tried_at_once(run, supervised):
+    """What was given up is tried again when what is written for it is another; not when others' settings are."""
+
+    async def main():
+        made = Made(Permanent("no"))
+        candidate = Candidate(MAIL, "smtp", lambda settings: made(), settings_class=Settings)
+        async with supervised(EXACT, candidate) as it:
+            await after(10)
+            counts = [len(made.at)]
+            restart = {"restart": {"jitter": "none"}}
+            await it.runtime.apply({**restart, "adapters": {"selections": {"db": "other"}}})
+            await after(10)
+            counts.append(len(made.at))
+            await it.runtime.apply({**restart, "services": {"settings": {"mail": {"smtp": {"port": 2}}}}})
+            await after(10)
+            return [*counts, len(made.at)], it.of(MAIL).health.status
+
+    assert run(main) == ([1, 1, 2], "ok")
+
+
+def test_a_better_one_that_cannot_be_tried_beside_is_not(run, supervised):
+    """Where the two cannot overlap, the other one goes on, and what would win is said."""
+
+    async def main():
+        better, other = Made(*[0.1] * 3), Made()
+        alone = Policies(mode="exclusive")
+        async with supervised(
+            EXACT + 'intensity = 2\non_exhausted = "fallback"\n',
+            Candidate(MAIL, "better", better, priority=5, policies=alone),
+            Candidate(MAIL, "other", other, policies=alone),
+        ) as it:
+            await after(600)
+            slot = it.slot(MAIL)
+            return slot.bound.provider, len(better.at), len(other.at), slot.pending
+
+    said = "better would win again, and cannot be tried beside other"
+    assert run(main) == ("other", 3, 1, said)
+
+
+def test_what_fails_on_probation_is_not_started_again(run, supervised):
+    """Probation decides about it: it is taken back, and the one before serves; nobody makes another of it meanwhile."""
+
+    async def main():
+        old, new = Made(), Made(1)
+        text = EXACT + "[lifecycle]\nprobation = 30.0\nprobe_interval = 10.0\n"
+        async with supervised(
+            text, Candidate(MAIL, "old", old), Candidate(MAIL, "new", new, priority=-1)
+        ) as it:
+            await after(1)
+            await it.runtime.swap(*MAIL, "new")
+            await after(100)
+            return it.slot(MAIL).bound.provider, len(new.at), it.of(MAIL).health.status
+
+    assert run(main) == ("old", 1, "ok")
