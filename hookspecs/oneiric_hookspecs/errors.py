@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .keys import Key
     from .remote import Code
     from .resolution import Decision
+    from .state import Stored
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -763,7 +764,23 @@ class Conflict(StateError):
 
 
 class Corrupt(StateError):
-    """What is stored is damaged; ``where`` is the file, ``hint`` says where it was set aside."""
+    """What is stored is damaged; ``where`` is the file, ``hint`` says where it was set aside.
+
+    Of a scan in which single values are damaged, ``damaged`` has their keys, each with its revision and what is wrong,
+    and ``sound`` the others, as the scan would have given them: one value is no reason to do without all.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        hint: str | None = None,
+        sound: Sequence[tuple[str, Stored]] = (),
+        damaged: Mapping[str, tuple[int, str]] | None = None,
+    ) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.sound, self.damaged = list(sound), dict(damaged or {})
 
 
 class Locked(StateError):

@@ -121,7 +121,11 @@ class StateStore(Protocol):
         """
 
     async def scan(self, prefix: str) -> list[tuple[str, Stored]]:
-        """Everything whose key begins with *prefix*, by key."""
+        """Everything whose key begins with *prefix*, by key.
+
+        Raises:
+            Corrupt: A value is damaged; a store that can tell which has it in ``damaged``, and the others in ``sound``.
+        """
 
     async def delete(self, key: str, *, expect: int | None = None) -> None:
         """Remove *key*; nothing happens where it is not there and *expect* is None or 0.  Raises: Conflict."""

@@ -94,6 +94,8 @@ class Closing:
         for need in generation.needs:
             need.give_back(generation)
         generation.needs.clear()
+        # Through its task it holds the operation that made it, whose report holds the one before: a chain without end.
+        generation.host = None
         assert generation.gone is not None
         generation.gone.set_result(retirement)
         told(retirement)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from oneiric_hookspecs import RunError
 
 from .context import Context
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from oneiric.orchestrator import Orchestrator
     from oneiric.runtime import Runtime
 
+T = TypeVar("T")
+
+#: Seconds in which what is cancelled at the very end is to end.
+GRACE = 1.0
 #: What it exits with where something did not end in time.
 LEFT = 8
 _LEVELS = {-1: "error", 1: "info", 2: "debug"}
@@ -39,9 +44,50 @@ def command(ctx: click.Context, http: str | None, node: str | None) -> None:
         from oneiric.serving import address as parsed
 
         address = parsed(http)
-    left = asyncio.run(_run(context, address, node))
+    left = _through(_run(context, address, node))
     if left:
         ctx.exit(LEFT)
+
+
+def _through(coroutine: Coroutine[Any, Any, T]) -> T:
+    """As ``asyncio.run``; but a task that will not be cancelled does not keep the process from ending.
+
+    What has not ended by then was given its time, and is named; waiting for it once more would be for ever.
+    """
+    main: list[asyncio.Task[Any] | None] = []
+
+    async def whole() -> T:
+        main.append(asyncio.current_task())
+        return await coroutine
+
+    runner = asyncio.Runner()
+    try:
+        return runner.run(whole())
+    except asyncio.CancelledError as error:
+        raise RunError(
+            "it has ended: its task was cancelled, and nobody had asked for that",
+            hint="a plugin, or a library, cancels tasks that are not its own",
+        ) from error
+    finally:
+        if not _abandoned(runner.get_loop(), main[0] if main else None):
+            runner.close()
+
+
+def _abandoned(loop: asyncio.AbstractEventLoop, main: asyncio.Task[Any] | None) -> bool:
+    """End the tasks of *loop*; whether some do not end, and it was closed around them."""
+    if main is not None and not main.done():
+        main.cancel()  # before the others, with which it closes what is open
+        loop.run_until_complete(asyncio.wait({main}))
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    stuck = loop.run_until_complete(asyncio.wait(left, timeout=GRACE))[1] if left else ()
+    for task in stuck:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - that it is left was said
+    if stuck:
+        asyncio.set_event_loop(None)
+        loop.close()
+    return bool(stuck)
 
 
 async def _run(context: Context, http: tuple[str, int] | None, node: str | None) -> tuple[str, ...]:

@@ -26,7 +26,6 @@ class Asking:
         requests: What is asked.
         node: This node's name.
         reload: Reads the settings again.
-        since: When this node began, in seconds since 1970; what was asked before was not asked of it.
     """
 
     def __init__(
@@ -35,11 +34,9 @@ class Asking:
         requests: Requests,
         node: str,
         reload: Callable[[], Awaitable[Any]],
-        since: float,
     ) -> None:
         self._runtime, self._requests, self._node = runtime, requests, node
         self._reload = reload
-        self._since = since
         self._revision, self._begun = -1, set[str]()
         self._swept = 0.0
         self._verbs: dict[str, Callable[[Asked], Awaitable[Answered]]] = {
@@ -50,6 +47,11 @@ class Asking:
             "settings": self._settings,
         }
 
+    async def begin(self) -> None:
+        """Before anybody can wait for this node: what is asked by now was not asked of it."""
+        # By what is there, and not by when it was asked: clocks are set, and those of two machines differ.
+        self._begun.update(await self._requests.open())
+
     async def turn(self) -> None:
         """Look once, and begin what is new."""
         revision = await self._requests.revision()
@@ -57,7 +59,7 @@ class Asking:
             found = await self._requests.open()
             self._begun &= found.keys()
             for number, asked in found.items():
-                if number not in self._begun and asked.at >= self._since:
+                if number not in self._begun:
                     self._begun.add(number)
                     self._runtime.spawn(self._answer(number, asked), name=f"orchestrate: {asked.verb}")
             self._revision = revision

@@ -68,12 +68,14 @@ class StoreControl:
 
     async def unpinned(self, key: Key, *, actor: str) -> None:
         """There is no choice any more; nothing is written where there was none."""
+        chosen = self._recorder.choosing(key)
 
         async def write() -> int:
-            if await self._desired.pinned(key) is None:
+            if not chosen and not (await self._desired.pinned_at(key))[1]:
                 return 0
+            revision = await self._desired.unpin(key)
             self._recorder.tell(Event("unpin", str(key), actor, "operator", "done"))
-            return await self._desired.unpin(key)
+            return revision
 
         self._recorder.chosen(key, None, write)
 

@@ -8,6 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 import attrs
+from oneiric_hookspecs import OneiricError
 
 log = logging.getLogger("oneiric.orchestrator")
 
@@ -82,7 +83,9 @@ class Loop:
         before = self.status
         self.status = attrs.evolve(before, failures=before.failures + 1, error=why)
         if before.error != why:
-            log.warning("%s failed, and goes on: %s", before.name, why, exc_info=error)
+            # One of ours says what to do; where it was raised helps with what nobody has thought of.
+            told = None if isinstance(error, OneiricError) else error
+            log.warning("%s failed, and goes on: %s", before.name, why, exc_info=told)
 
     async def _rest(self) -> None:
         wait = self._every

@@ -117,9 +117,11 @@ class Orchestrator:
         runtime.plug(self.measuring, MEASURING)
         self.supervision = runtime.supervision = Supervision(runtime)
         self.supervision.changed = self._of_another_health
-        asking = Asking(runtime, self._requests, self.node, self.reload, self.started)
+        asking = Asking(runtime, self._requests, self.node, self.reload)
         self.recorder.loop = self._loop("recording", self.recorder.turn, settings.orchestrate.rescan)
-        self._loop("heartbeat", self.member.beat, settings.orchestrate.heartbeat)
+        # As often when it fails: it is counted as gone after three of them, and is to be back as soon as it can.
+        every = settings.orchestrate.heartbeat
+        self._loop("heartbeat", self.member.beat, every, longest=every)
         requests = self._loop("requests", asking.turn, settings.orchestrate.rescan)
         self._loop("hints of what is wanted", self._hints(self._desired, reconciling), 1.0)
         self._loop("hints of requests", self._hints(self._requests, requests), 1.0)
@@ -128,10 +130,12 @@ class Orchestrator:
             self._watch()
         if self._files if settings.state.files is None else settings.state.files:
             self._spawn(Files(self).run(), "files")
+        await asking.begin()
         await self.member.beat()
         for loop in self._loops:
             self._spawn(loop.run(), loop.status.name)
             self.supervision.add_member(loop.status.name, partial(_of_loop, loop))
+        self.supervision.add_member("wishes", self.reconciler.health)
         self.recorder.tell(Event("start", cause="node", outcome="done"))
         if settings.orchestrate.remote:
             self._follow_streams()
@@ -154,8 +158,8 @@ class Orchestrator:
         await self.recorder.last(Event("stop", cause="node", outcome="done"))
         await self.member.leave()
 
-    def _loop(self, name: str, turn: Callable[[], Any], every: float | None) -> Loop:
-        loop = Loop(name, turn, every)
+    def _loop(self, name: str, turn: Callable[[], Any], every: float | None, longest: float = 30.0) -> Loop:
+        loop = Loop(name, turn, every, longest=longest)
         self._loops.append(loop)
         return loop
 
@@ -253,7 +257,7 @@ class Orchestrator:
         from .reporting import summary_of
 
         summary = summary_of(self)
-        if summary != self._summed:
+        if summary != self._summed or await self.member.observed.summary(self.node) is None:
             await self.member.observed.sum_up(summary)
             self._summed = summary
 

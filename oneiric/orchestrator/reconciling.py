@@ -7,16 +7,18 @@ could not be done is tried again until it can be, or is not wanted any more.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from oneiric_hookspecs import Held, Key, OneiricError, Request, RolledBack, RuntimeClosing, Superseded
+from oneiric_hookspecs import Health, Held, Key, OneiricError, Request, RolledBack, RuntimeClosing, Superseded
 
 from oneiric.activation import Slot, Want
 from oneiric.runtime.declared import WANTED
 from oneiric.state import Desired, Pin, Wanted
+from oneiric.state.desired import mended_by
 
 from .restoring import in_force
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
     from .nodes import Membership
     from .recording import Recorder
+
+log = logging.getLogger("oneiric.orchestrator")
 
 #: Seconds between two tries of a change that failed, at least and at most.
 SOON, SELDOM = 1.0, 60.0
@@ -88,6 +92,7 @@ class Reconciler:
     async def restore(self) -> None:
         """Have what is wanted in force, and swap nothing for it: nothing is bound yet, or what is was chosen here."""
         wanted = await self._desired.wanted()
+        self._not_understood(wanted)
         self._pins = in_force(self._runtime, wanted, {}, self._wall())
         self.wanted = wanted
         self._member.node = attrs.evolve(self._member.node, desired=wanted.revision)
@@ -114,6 +119,9 @@ class Reconciler:
 
     async def _take(self, wanted: Wanted) -> None:
         before = self.wanted
+        # One that is damaged says nothing: what was said before it stands, and all the others count.
+        self._not_understood(wanted)
+        wanted = wanted.after(before)
         # What was chosen here and is not written down yet is newer than what the store says.
         self._outrun = {
             key
@@ -145,6 +153,19 @@ class Reconciler:
         self._waiting = [each for each in self._waiting if not each[1].done()]
         # Last: where the store is away now, the next heartbeat says it, and nobody here waits for that.
         await self._member.taken(wanted.revision)
+
+    def _not_understood(self, wanted: Wanted) -> None:
+        for name, why in wanted.damaged.items() - self.wanted.damaged.items():
+            log.warning("%s; what was wanted before stands; to take it back: %s", why, mended_by(name))
+
+    def health(self) -> Health:
+        """Whether all of what operators want is understood."""
+        damaged = self.wanted.damaged
+        if not damaged:
+            return Health("ok")
+        first, why = min(damaged.items())
+        more = f" (and {len(damaged) - 1} more)" if len(damaged) > 1 else ""
+        return Health("degraded", f"{why}{more}; to take it back: {mended_by(first)}")
 
     async def until(self, revision: int) -> None:
         """Wait until what operators want is in force up to *revision*; whoever asks wakes the loop, too."""

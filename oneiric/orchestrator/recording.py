@@ -6,14 +6,16 @@ Nobody waits for it, and nothing depends on it: where the store is away, what ha
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from oneiric_hookspecs import (
     Activity,
+    Corrupt,
     Generation,
     Health,
     Key,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from oneiric.runtime import Runtime
 
     from .loops import Loop
+
+log = logging.getLogger("oneiric.orchestrator")
 
 #: How many events are kept while the store is away; and for how many seconds the same failure is said once.
 KEPT, REPEATED = 10_000, 60.0
@@ -60,8 +64,8 @@ class Recorder:
     ) -> None:
         self._runtime, self._observed, self._history, self._wall = runtime, observed, history, wall
         self._node = observed.node or ""
-        self._todo: deque[Event | Callable[[], Coroutine[Any, Any, object]]] = deque()
-        self._pinning: Counter[Key] = Counter()
+        self._todo: deque[Event] = deque()
+        self._choices: dict[Key, Callable[[], Coroutine[Any, Any, int]]] = {}
         self._chosen: dict[Key, int] = {}
         self._latest: dict[Key, str | None] = {}
         self._dirty: dict[Key, None] = {}
@@ -82,33 +86,26 @@ class Recorder:
     def tell(self, event: Event) -> None:
         """Write *event* down; on the loop."""
         if len(self._todo) >= KEPT:
-            # The oldest event; choices before it are kept, since they say what is wanted.
-            oldest = next((place for place, each in enumerate(self._todo) if isinstance(each, Event)), None)
-            if oldest is not None:
-                del self._todo[oldest]
-                self.dropped += 1
+            self._todo.popleft()
+            self.dropped += 1
         self._todo.append(attrs.evolve(event, node=event.node or self._node))
         self._wake()
 
     def chosen(self, key: Key, provider: str | None, write: Callable[[], Coroutine[Any, Any, int]]) -> None:
-        """A choice has come about in this process: *write* it down, after what is to be written before it.
+        """A choice has come about in this process: *write* it down, in the place of one that is not written yet.
 
         Args:
             key: Of which part.
             provider: Who was chosen; None where nobody is any more.
             write: Writes it; gives the revision of that.
         """
-        self._pinning[key] += 1
+        self._choices[key] = write
         self._latest[key] = provider
-
-        async def written() -> None:
-            self._chosen[key] = await write()
-            self._pinning[key] -= 1
-            if not self._pinning[key]:
-                del self._pinning[key]
-
-        self._todo.append(written)
         self._wake()
+
+    def choosing(self, key: Key) -> bool:
+        """Whether somebody was chosen for *key* here, and that is not written down yet."""
+        return key in self._choices and self._latest.get(key) is not None
 
     def newer(self, key: Key, revision: int, before: str | None) -> bool:
         """Whether a choice for *key* has come about here that is not in what the store held at *revision*.
@@ -118,7 +115,7 @@ class Recorder:
             revision: Of what was read.
             before: Who was chosen by what was read before.
         """
-        if key in self._pinning or self._chosen.get(key, 0) > revision:
+        if key in self._choices or self._chosen.get(key, 0) > revision:
             return True
         now = self._runtime.snapshot.pins.get(key)
         # One that has come about just now, and has not been said here yet.
@@ -239,14 +236,20 @@ class Recorder:
         Raises:
             StateError: The store is away; what was not written is kept.
         """
+        while self._choices:
+            key, write = next(iter(self._choices.items()))
+            self._chosen[key] = await write()
+            if self._choices.get(key) is write:
+                del self._choices[key]
         while self._todo:
             first = self._todo[0]
-            if isinstance(first, Event):
-                await self._history.append(first)
-            else:
-                await first()
+            await self._history.append(first)
             if self._todo and self._todo[0] is first:
                 self._todo.popleft()
+        if await self._lost():
+            log.warning("what this node had written is not there any more; it is written anew")
+            self._dirty.update(dict.fromkeys(self._written))
+            self._written.clear()
         while self._dirty:
             key = next(iter(self._dirty))
             del self._dirty[key]
@@ -258,7 +261,16 @@ class Recorder:
             except BaseException:
                 self._dirty[key] = None
                 raise
+            self._written.pop(key, None)  # what was written longest ago stands first
             self._written[key] = seen
+
+    async def _lost(self) -> bool:
+        """Whether what was written is gone: the store was, or another node has taken this one for gone."""
+        oldest = next(iter(self._written), None)
+        try:
+            return oldest is not None and await self._observed.seen(self._node, oldest) is None
+        except Corrupt:
+            return True
 
     async def last(self, event: Event, seconds: float = 2.0) -> None:
         """Write down what is left, and *event*; then forget what this node does, since it ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -9,9 +10,13 @@ from typing import TYPE_CHECKING
 from oneiric_hookspecs import Key
 
 from oneiric.state import Desired, Wanted
+from oneiric.state.desired import mended_by
 
 if TYPE_CHECKING:
     from oneiric.runtime import Runtime
+
+
+log = logging.getLogger("oneiric.orchestrator")
 
 
 def pins_of(wanted: Wanted, now: float) -> dict[Key, str]:
@@ -48,4 +53,7 @@ async def restore(runtime: Runtime, wall: Callable[[], float] = time.time) -> No
     Raises:
         StateError: The state store cannot be read.
     """
-    in_force(runtime, await Desired(runtime.state).wanted(), {}, wall())
+    wanted = await Desired(runtime.state).wanted()
+    for name, why in wanted.damaged.items():
+        log.warning("%s, and does not count; to take it back: %s", why, mended_by(name))
+    in_force(runtime, wanted, {}, wall())

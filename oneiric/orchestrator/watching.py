@@ -7,6 +7,7 @@ leaves the last good settings in force, and is tried again when it changes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -14,10 +15,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from oneiric_hookspecs import OneiricError, SettingsError, SwapReport
+from oneiric_hookspecs import OneiricError, Problem, SettingsError, SwapReport
 
 from oneiric.settings import Settings, examine
-from oneiric.watch import STEP, Content, FileWatch, Waker, digest_of
+from oneiric.watch import STEP, Content, FileWatch, Waker, digest_of, is_endless
 
 if TYPE_CHECKING:
     from oneiric.runtime import Runtime
@@ -199,6 +200,12 @@ class Watching:
 
     def _examine(self) -> Settings:
         mine = self._began
+        for file in self._watch.files:
+            with contextlib.suppress(OSError):  # it is said below what is wrong with it
+                if is_endless(file):
+                    raise SettingsError(
+                        [Problem("settings", "is no file, but a pipe or a device", where=str(file))]
+                    )
         return examine(self._watch.files, environ=self._environ, profile=mine.profile, flags=mine.flags)
 
     async def _apply(self, content: Content, new: Settings) -> None:

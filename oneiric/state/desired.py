@@ -9,16 +9,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
-from oneiric_hookspecs import MODES, Key, Mode, PluginError, StateError, StateStore, Stored, check_name
+from oneiric_hookspecs import (
+    JSON,
+    MODES,
+    Corrupt,
+    Key,
+    Mode,
+    PluginError,
+    StateError,
+    StateStore,
+    Stored,
+    check_name,
+)
 
-from .values import Kept, change, plain, value_of
+from .values import K, Kept, change, plain, scanned, value_of
 
 #: Where pins are.
 PINS = "desired/pins/"
 _ALL, _ADMIN = "desired/", "desired/admin/"
+#: What was made of what is stored, by its name: the revision of that, and why it is damaged where it is.
+_Known: TypeAlias = dict[str, tuple[int, Kept | str]]
 
 
 @attrs.frozen
@@ -109,11 +122,19 @@ class Wanted:
         revision: Of the store; equal to that of another time only if nothing was changed in between.
         pins: By key; those that have ended too.
         admins: By the text of a key, ``adapter:cache``, or by domain.
+        damaged: What is stored and says nothing that could be understood, by where it is; and why.
     """
 
     revision: int
     pins: Mapping[Key, Pin]
     admins: Mapping[str, Admin]
+    damaged: Mapping[str, str] = attrs.field(factory=dict)
+
+    def after(self, before: Wanted) -> Wanted:
+        """The same, with what is damaged as it was *before*: nobody has said anything else."""
+        pins = {key: pin for key, pin in before.pins.items() if f"{PINS}{key}" in self.damaged}
+        admins = {text: admin for text, admin in before.admins.items() if f"{_ADMIN}{text}" in self.damaged}
+        return attrs.evolve(self, pins={**self.pins, **pins}, admins={**self.admins, **admins})
 
     def pin(self, key: Key, now: float) -> str | None:
         """The provider that is pinned to *key*; None where none is at *now*."""
@@ -145,6 +166,7 @@ class Desired:
 
     def __init__(self, store: StateStore, *, now: Callable[[], float] = time.time) -> None:
         self._store, self._now = store, now
+        self._known: _Known = {}  # what was read last, with its revision
 
     # --- saying it ---------------------------------------------------------------------------------------------------
 
@@ -201,11 +223,19 @@ class Desired:
     async def resume(self, target: Key | str, *modes: Mode) -> int:
         """Take back these *modes*, or all of them; what is imposed on the domain of a key stays.
 
+        All of them takes back what is damaged, too, with the note.
+
         Returns:
             A revision that is not before that.
         """
         gone: dict[str, Any] = dict.fromkeys(modes or MODES)
-        return await self._change(target, lambda admin: attrs.evolve(admin, **gone))
+        try:
+            return await self._change(target, lambda admin: attrs.evolve(admin, **gone))
+        except Corrupt:
+            if modes:
+                raise
+            await self._store.delete(f"{_ADMIN}{_checked(target)}")  # nobody can tell what of it is to stay
+            return await self.revision()
 
     async def note(self, target: Key | str, text: str, *, actor: str = "") -> int:
         """Note something about a key or a domain; an empty text removes the note."""
@@ -229,10 +259,14 @@ class Desired:
         return (await self.pinned_at(key))[0]
 
     async def pinned_at(self, key: Key) -> tuple[Pin | None, int]:
-        """The same, and its revision: 0 where nothing is pinned."""
+        """The same, and its revision: 0 where nothing is stored.  What is damaged pins nothing, and has a revision."""
         name = f"{PINS}{_checked(key)}"
-        stored = await self._store.get(name)
-        return (None, 0) if stored is None else (value_of(Pin, stored.value, name), stored.revision)
+        entries, damaged = await scanned(self._store, name)
+        pins, more = _understood(Pin, entries, PINS)
+        revision = next((stored.revision for found, stored in entries if found == name), 0)
+        if name in {**damaged, **more}:
+            return None, damaged.get(name, (revision,))[0]
+        return pins.get(str(key)), revision
 
     async def admin(self, target: Key | str) -> Admin:
         """What is imposed on a key or a domain itself, although it may have ended."""
@@ -244,12 +278,13 @@ class Desired:
         """All of it."""
         # First: what is changed between the two is read, and seems changed once more.
         revision = await self._store.revision(_ALL)
-        admins: dict[str, Admin] = {}
-        entries = await self._store.scan(_ALL)
-        for name, stored in entries:
-            if name.startswith(_ADMIN):
-                admins[name.removeprefix(_ADMIN)] = value_of(Admin, stored.value, name)
-        return Wanted(revision, pins_in(entries), admins)
+        entries, unread = await scanned(self._store, _ALL)
+        # Among thousands one is another than the last time: the others are not to be made sense of once more.
+        known, self._known = self._known, {}
+        pins, of_pins = pins_in(entries, known, self._known)
+        admins, of_admins = _understood(Admin, entries, _ADMIN, known, self._known)
+        damaged = {name: why for name, (_, why) in unread.items()} | of_pins | of_admins
+        return Wanted(revision, pins, admins, damaged)
 
     async def revision(self) -> int:
         """Equal to that of a ``Wanted`` only if nothing was changed since."""
@@ -260,13 +295,61 @@ class Desired:
         return self._store.changes(_ALL)
 
 
-def pins_in(entries: Iterable[tuple[str, Stored]]) -> dict[Key, Pin]:
-    """The pins among what was scanned, by key; those that have ended too."""
-    return {
-        _key(name.removeprefix(PINS), name): value_of(Pin, stored.value, name)
-        for name, stored in entries
-        if name.startswith(PINS)
-    }
+def mended_by(name: str) -> str:
+    """What removes the wish that is stored under *name*, although it is damaged."""
+    text = name.removeprefix(PINS).removeprefix(_ADMIN).replace(":", " ")
+    return f"oneiric {'unpin' if name.startswith(PINS) else 'resume'} {text}"
+
+
+def pins_in(
+    entries: Iterable[tuple[str, Stored]], known: _Known | None = None, now: _Known | None = None
+) -> tuple[dict[Key, Pin], dict[str, str]]:
+    """The pins among what was scanned, by key, those that have ended too; and what is damaged, with why."""
+    found, damaged = _understood(Pin, entries, PINS, known, now)
+    return {Key.parse(text): pin for text, pin in found.items()}, damaged
+
+
+def _understood(
+    cls: type[K],
+    entries: Iterable[tuple[str, Stored]],
+    start: str,
+    known: _Known | None = None,
+    now: _Known | None = None,
+) -> tuple[dict[str, K], dict[str, str]]:
+    """What stands below *start*, by the text of its key or domain; and what is damaged, with why.
+
+    Args:
+        cls: What it is.
+        entries: What was scanned.
+        start: Where.
+        known: What came of it the last time; what has the same revision is the same.
+        now: Where that is noted for the next time.
+    """
+    found: dict[str, K] = {}
+    damaged: dict[str, str] = {}
+    for name, stored in entries:
+        if not name.startswith(start):
+            continue
+        revision, value = (known or {}).get(name, (0, ""))
+        if revision != stored.revision:
+            value = _value(cls, name, name.removeprefix(start), stored.value)
+        if now is not None:
+            now[name] = stored.revision, value
+        if isinstance(value, cls):
+            found[name.removeprefix(start)] = value
+        else:
+            damaged[name] = str(value)
+    return found, damaged
+
+
+def _value(cls: type[K], name: str, text: str, data: JSON) -> K | str:
+    """What is stored under *name*; or why that is damaged."""
+    try:
+        if cls is Pin or ":" in text:
+            _key(text, name)
+        return value_of(cls, data, name)
+    except StateError as error:
+        return error.message
 
 
 def _checked(target: Key | str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 import attrs
 from oneiric_hookspecs import JSON, Conflict, Key, NodeSeen, PluginError, StateError, StateStore
 
-from .values import Kept, plain, value_of
+from .values import Kept, plain, scanned, value_of
 
 _ALL, _SUMMARIES = "observed/", "summary/"
 
@@ -77,8 +77,10 @@ class Observed:
     ) -> None:
         self._store, self._now = store, now
         self.node = node
-        if node is not None and (not node or "/" in node or len(node) > 200):
-            raise StateError(f"{node!r} is not the name of a node", hint="1 to 200 characters without a /")
+        if node is not None and not (0 < len(node) <= 200 and "/" not in node and node.isprintable()):
+            raise StateError(
+                f"{node!r} is not the name of a node", hint="1 to 200 printable characters without a /"
+            )
 
     # --- saying it ---------------------------------------------------------------------------------------------------
 
@@ -105,11 +107,11 @@ class Observed:
             Whether it was done here; False where nothing was written, or another one was faster.
         """
         node = node or self._writer()
-        entries = await self._store.scan(f"{_ALL}{node}/")
+        entries, damaged = await scanned(self._store, f"{_ALL}{node}/")
         summary = f"{_SUMMARIES}{node}"
         if (stored := await self._store.get(summary)) is not None:
             entries.append((summary, stored))
-        for name, _ in entries[:-1]:
+        for name in [*damaged, *(name for name, _ in entries[:-1])]:
             await self._store.delete(name)
         # The last is the same for all who do this at the same time, and one of them has removed it.
         for name, stored in entries[-1:]:
@@ -122,7 +124,7 @@ class Observed:
     async def sweep(self) -> list[str]:
         """Forget what was written of nodes that do not live any more; their names."""
         # The living last: one that begins between the two lives, and had written nothing.
-        written = {_node(name) for name, _ in await self._store.scan(_ALL)}
+        written = await self._named(_ALL)
         gone = sorted(written - {each.node for each in await self._store.nodes()} - {self.node})
         for node in gone:
             await self.clear(node)
@@ -130,9 +132,11 @@ class Observed:
 
     async def writers(self) -> set[str]:
         """The nodes of which something is written, those that live no more too."""
-        return {_node(name) for name, _ in await self._store.scan(_ALL)} | {
-            name.removeprefix(_SUMMARIES) for name, _ in await self._store.scan(_SUMMARIES)
-        }
+        return await self._named(_ALL) | await self._named(_SUMMARIES)
+
+    async def _named(self, start: str) -> set[str]:
+        entries, damaged = await scanned(self._store, start)
+        return {name.removeprefix(start).partition("/")[0] for name in [*dict(entries), *damaged]}
 
     def _writer(self) -> str:
         if self.node is None:
@@ -149,11 +153,11 @@ class Observed:
         return await self._store.nodes()
 
     async def of(self, node: str) -> dict[Key, Seen]:
-        """What a node does, by key."""
+        """What a node does, by key; without what is damaged, until it is written again."""
         start = f"{_ALL}{node}/"
         return {
             _key(name, start): value_of(Seen, stored.value, name)
-            for name, stored in await self._store.scan(start)
+            for name, stored in (await scanned(self._store, start))[0]
         }
 
     async def seen(self, node: str, key: Key) -> Seen | None:
@@ -165,7 +169,7 @@ class Observed:
     async def all(self) -> dict[str, dict[Key, Seen]]:
         """What all nodes do, those that live no more too, by node and key."""
         found: dict[str, dict[Key, Seen]] = {}
-        for name, stored in await self._store.scan(_ALL):
+        for name, stored in (await scanned(self._store, _ALL))[0]:
             node = _node(name)
             found.setdefault(node, {})[_key(name, f"{_ALL}{node}/")] = value_of(Seen, stored.value, name)
         return found

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 from oneiric_hookspecs import JSON, StateStore
 
-from .values import Kept, plain, value_of
+from .values import Kept, plain, scanned, value_of
 
 _ALL, _ASKED, _ANSWERED = "requests/", "requests/asked/", "requests/answered/"
 
@@ -88,7 +88,7 @@ class Requests:
         """What is asked and not too old, by id."""
         found = {
             name.removeprefix(_ASKED): value_of(Asked, stored.value, name)
-            for name, stored in await self._store.scan(_ASKED)
+            for name, stored in (await scanned(self._store, _ASKED))[0]
         }
         now = self._now()
         return {number: asked for number, asked in found.items() if now < asked.until}
@@ -103,24 +103,32 @@ class Requests:
         start = f"{_ANSWERED}{number}/"
         return {
             name.removeprefix(start): value_of(Answered, stored.value, name)
-            for name, stored in await self._store.scan(start)
+            for name, stored in (await scanned(self._store, start))[0]
         }
 
     async def drop(self, number: str) -> None:
         """Take a request back, with what was answered; what a node has begun goes on."""
         await self._store.delete(f"{_ASKED}{number}")
-        for name, _ in await self._store.scan(f"{_ANSWERED}{number}/"):
+        entries, damaged = await scanned(self._store, f"{_ANSWERED}{number}/")
+        for name in [*dict(entries), *damaged]:
             await self._store.delete(name)
 
     async def sweep(self, grace: float = 60.0) -> None:
         """Drop what nobody has waited for since *grace* seconds."""
         before, kept = self._now() - grace, set[str]()
-        for name, stored in await self._store.scan(_ASKED):
+        entries, damaged = await scanned(self._store, _ALL)
+        for name in damaged:
+            await self._store.delete(name)
+        for name, stored in entries:
+            if not name.startswith(_ASKED):
+                continue
             if value_of(Asked, stored.value, name).until < before:
                 await self.drop(name.removeprefix(_ASKED))
             else:
                 kept.add(name.removeprefix(_ASKED))
-        for name, stored in await self._store.scan(_ANSWERED):
+        for name, stored in entries:
+            if not name.startswith(_ANSWERED):
+                continue
             number = name.removeprefix(_ANSWERED).partition("/")[0]
             if number not in kept and value_of(Answered, stored.value, name).at < before:
                 await self._store.delete(name)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_args
 
 import attrs
-from oneiric_hookspecs import JSON, Conflict, Corrupt, Key, SettingsError, StateStore
+from oneiric_hookspecs import JSON, Conflict, Corrupt, Key, SettingsError, StateStore, Stored
 
 from oneiric.settings import structure
 
@@ -84,6 +84,22 @@ def value_of(cls: type[K], data: JSON, what: str) -> K:
             if field.default is attrs.NOTHING and field.name not in found
         )
         raise _damaged(what, f"{', '.join(missing)} missing") from None
+
+
+async def scanned(
+    store: StateStore, prefix: str
+) -> tuple[list[tuple[str, Stored]], dict[str, tuple[int, str]]]:
+    """Everything below *prefix*; and what is damaged there, each with its revision and what is wrong.
+
+    Raises:
+        StateError: The store cannot be read, or cannot tell what of it is damaged.
+    """
+    try:
+        return await store.scan(prefix), {}
+    except Corrupt as error:
+        if not error.damaged:
+            raise
+        return error.sound, error.damaged
 
 
 def _fields(cls: type[Kept]) -> dict[str, tuple[Any, Any]]:

@@ -8,7 +8,7 @@ told to anybody; who watches asks.
 ``waking``        looks earlier than the clock says, where the package ``watchfiles`` is installed
 """
 
-from .fingerprints import Content, Fingerprint, content, digest_of, fingerprint
+from .fingerprints import Content, Fingerprint, content, digest_of, fingerprint, is_endless
 from .settling import LONGEST, STEP, FileWatch
 from .waking import Waker
 
@@ -22,4 +22,5 @@ __all__ = [
     "content",
     "digest_of",
     "fingerprint",
+    "is_endless",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -63,10 +64,16 @@ def content(files: Iterable[Path]) -> Content:
     found: list[bytes | str] = []
     for file in files:
         try:
-            found.append(file.read_bytes())
+            found.append("a pipe or a device" if is_endless(file) else file.read_bytes())
         except (OSError, ValueError) as error:
             found.append(_name_of(error))
     return Content(digest_of(found), all(isinstance(each, bytes) for each in found))
+
+
+def is_endless(path: Path) -> bool:
+    """Whether reading *path* might never end: a pipe nobody writes to, a device.  Raises: OSError."""
+    mode = path.stat().st_mode
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def digest_of(contents: Sequence[bytes | str]) -> str:

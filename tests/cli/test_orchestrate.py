@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -390,3 +391,60 @@ def test_a_one_shot_command_honours_what_operators_want(shop):
 
     assert pinned.code == 0, pinned.err
     assert ran.json["result"] == "disk", ran.err
+
+
+STUBBORN = """
+import asyncio
+import pathlib
+from oneiric_hookspecs import Candidate, Key, hookimpl
+
+LOG = pathlib.Path(__file__).with_name("log")
+
+
+class Mail:
+    async def run(self):
+        LOG.write_text("mail runs\\n")
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                pass
+
+
+@hookimpl
+def oneiric_candidates():
+    yield Candidate(Key.of("service", "mail"), "smtp", Mail)
+"""
+
+
+def test_what_will_not_end_does_not_keep_the_process(shop, orchestrated):
+    """A service that swallows its cancellation: it is named when the time is over, and the exit code is 8."""
+    shop.write("shop.py", STUBBORN)
+    running = orchestrated(ONEIRIC__LIFECYCLE__SHUTDOWN_TIMEOUT="1", ONEIRIC__LIFECYCLE__CANCEL_GRACE="0.2")
+    code, _, err = running.end(seconds=15)
+
+    assert code == 8, err
+    assert "did not end in time: <service:mail#1 smtp" in err
+    assert "Traceback" not in err
+    assert "never retrieved" not in err
+    assert "destroyed" not in err
+
+
+def test_a_damaged_wish_is_one_wish(shop, orchestrated):
+    """Somebody has edited the store: all words go on, each says so, and unpin takes it back, also beside no process."""
+    shop.spawn("pin", "adapter", "stock", "disk")
+    with contextlib.closing(sqlite3.connect(shop.path / "state/state.db", isolation_level=None)) as db:
+        db.execute("UPDATE entries SET value = '{disk' WHERE key = 'desired/pins/adapter:stock'")
+    running = orchestrated()
+    paused = shop.spawn("pause", "service", "mail")
+    looked = [shop.spawn(word) for word in ("status", "activity", "plan")]
+    unpinned = shop.spawn("unpin", "adapter", "stock")
+    code, _, err = running.end()
+
+    assert (paused.code, unpinned.code, code) == (0, 0, 0), (paused.err, unpinned.err, err)
+    assert [each.code for each in looked] == [0, 0, 0], [each.err for each in looked]
+    for each in looked:
+        assert "the value of desired/pins/adapter:stock is damaged" in each.err
+        assert "oneiric unpin adapter stock" in each.err
+    assert "Traceback" not in err
+    assert "is damaged" not in shop.spawn("explain", "adapter", "stock").err

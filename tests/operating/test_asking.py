@@ -156,3 +156,22 @@ def test_all_that_live_are_asked_and_nobody_else(run, keeping, wall):
                 return sorted(await node.requests.answers(number)), sorted(await node.living())
 
     assert run(main) == (["one", "two"], ["one", "three", "two"])
+
+
+def test_a_clock_that_was_set_back_keeps_nobody_from_answering(run, keeping, wall):
+    """What was asked before a node began is told by what was there then, and not by clocks."""
+
+    async def main():
+        async def prepare(world):
+            await one(world)
+            await Requests(world.runtime.state, now=wall).ask("reload", key="adapter:a", seconds=500)
+
+        async with keeping(prepare=prepare) as node:
+            await asyncio.sleep(10)
+            old = await node.events("swap")
+            day_before = Requests(node.store, now=lambda: wall() - 86_400)
+            node.orchestrator._requests._now = day_before._now
+            answers = await node.answers(await day_before.ask("reload", key="adapter:a"))
+            return old, answers["node"].ok
+
+    assert run(main) == ([], True)

@@ -5,6 +5,7 @@ import itertools
 import logging
 
 import pytest
+from oneiric_hookspecs import StateError
 
 from oneiric.orchestrator.loops import Loop
 
@@ -95,3 +96,22 @@ def test_it_ends_in_the_middle_of_a_turn(run):
         return await going(Loop("it", turn, 1.0), 5)
 
     assert run(main) is True
+
+
+def test_an_error_that_says_what_to_do_needs_no_traceback(run, caplog):
+    """Of what nobody has thought of it is told where it was raised."""
+
+    async def failing(error):
+        async def turn():
+            raise error
+
+        await going(Loop("it", turn, 1.0), 5)
+
+    async def main():
+        await failing(StateError("the disk is full", hint="make room"))
+        await failing(ValueError("no"))
+
+    run(main)
+    ours, other = caplog.records
+    assert "the disk is full make room" in ours.getMessage()
+    assert (ours.exc_info, other.exc_info is not None) == (None, True)

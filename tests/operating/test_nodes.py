@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from oneiric_hookspecs import Candidate, Key, Need, Paused, StateError, Store, hookimpl
 
 from oneiric import assemble, orchestrate
+from oneiric.activation import Generation
 from oneiric.plugins._state import Clocks
 from oneiric.plugins.stores.memory import MemoryStore
 from oneiric.state import Desired, Event, History, Node, Observed, Seen, living, this_process
@@ -416,3 +418,57 @@ def test_what_was_built_from_what_is_ill_is_written_as_ill(run, keeping):
             return before, (await node.seen(B)).health, told[-1]
 
     assert run(main) == ("ok", "failed", ("adapter:a", "ok", "failed"))
+
+
+def test_a_node_is_back_within_a_heartbeat(run, keeping, monkeypatch):
+    """However long the store was away: it counts as gone by then, and is not to for longer than it has to."""
+
+    async def main():
+        async with keeping(prepare=one) as node:
+            beat, away = type(node.orchestrator.member.observed).beat, True
+
+            async def or_not(self, info, ttl):
+                if away:
+                    raise StateError("the disk is full")
+                await beat(self, info, ttl)
+
+            monkeypatch.setattr(type(node.orchestrator.member.observed), "beat", or_not)
+            [loop] = [each for each in node.orchestrator._loops if each.status.name == "heartbeat"]
+            for seconds in (600, 610, 620):
+                away = True
+                await asyncio.sleep(seconds)
+                assert loop.status.failures
+                away = False
+                await asyncio.sleep(5)
+                assert not loop.status.failures
+
+    run(main)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31mred", "a\0b", "a/b", "", "x" * 201])
+def test_names_that_would_break_a_line_are_refused(name):
+    """They stand in tables and in names of files."""
+    with pytest.raises(StateError, match="is not the name of a node"):
+        Observed(None, name)
+
+
+def test_what_has_ended_is_not_kept():
+    """A hundred swaps later there are as many generations as are in use: none holds the one before it."""
+
+    def generations():
+        gc.collect()
+        return sum(isinstance(each, Generation) for each in gc.get_objects())
+
+    async def main():
+        runtime = assemble({"state": {"url": "memory:"}})
+        runtime.register(Candidate(A, "old", object))
+        async with orchestrate(runtime):
+            async with runtime.use("adapter", "a"):
+                pass
+            before = generations()
+            for _ in range(100):
+                report = await runtime.swap("adapter", "a", reload=True)
+                await report.retired()
+            return generations() - before
+
+    assert asyncio.run(main()) < 25  # some are told of still

@@ -6,7 +6,7 @@ import logging
 
 from oneiric_hookspecs import Domain, Key, NotServing, StateError, hookimpl
 
-from oneiric.state import Event, Pin, living
+from oneiric.state import Desired, Event, living
 
 A, B = Key.of("adapter", "a"), Key.of("adapter", "b")
 
@@ -341,21 +341,76 @@ def test_a_store_that_goes_away_loses_nothing(run, keeping, monkeypatch, caplog)
 
 
 def test_damaged_wishes_are_told_and_the_last_good_ones_stay(run, keeping, caplog):
-    """A value that is none does not end the loop; when it is mended, what was wanted meanwhile is done."""
-    caplog.set_level(logging.CRITICAL, "oneiric")
+    """What is said of others counts at once; the damaged one stays as it was, is shown, and can be taken back."""
+
+    async def main():
+        async def prepare(world):
+            await two(world)
+            world.add(B, "old")
+            world.add(B, "new", priority=-1)
+            await world.use(B)
+
+        async with keeping(prepare=prepare) as node:
+            await node.acted(await node.desired.pin(A, "new"))
+            await node.store.put("desired/pins/adapter:a", {"provider": 7})
+            async with asyncio.timeout(1):
+                await node.acted(await node.desired.pin(B, "new"), B)
+            await asyncio.sleep(60)
+            serves = node.world.serves(A), node.world.serves(B)
+            [why] = [each for each in node.orchestrator.summary().reasons if "wishes" in each]
+            await node.acted(await node.desired.unpin(A))
+            after = node.world.serves(A), [e for e in node.orchestrator.summary().reasons if "wishes" in e]
+            return serves, why, after
+
+    serves, why, after = run(main)
+    assert serves == ("new", "new")
+    assert "desired/pins/adapter:a is damaged" in why
+    assert why.endswith("to take it back: oneiric unpin adapter a")
+    assert after == ("old", [])
+    assert [each.getMessage() for each in caplog.records if "is damaged" in each.getMessage()] == [
+        "desired/pins/adapter:a is damaged: provider: expected a text, found 7; what was wanted before stands;"
+        " to take it back: oneiric unpin adapter a"
+    ]
+
+
+def test_a_damaged_wish_keeps_nobody_from_starting(run, keeping, caplog):
+    """It wants nothing, and that is said; the others count."""
+
+    async def main():
+        async def prepare(world):
+            world.add(A, "old")
+            world.add(A, "new", priority=-1)
+            await world.runtime.state.put("desired/pins/adapter:b", "new")
+            await Desired(world.runtime.state).pin(A, "new")
+
+        async with keeping(prepare=prepare) as node:
+            return await node.world.use(A)
+
+    assert run(main) == "new"
+    assert "desired/pins/adapter:b is damaged" in caplog.text
+
+
+def test_what_was_written_is_written_anew_when_it_is_gone(run, keeping, caplog):
+    """The store was lost, or another node has taken this one for gone: its parts and its health are seen again."""
 
     async def main():
         async with keeping(prepare=two) as node:
-            await node.acted(await node.desired.impose(A, "pause"))
-            await node.store.put("desired/pins/adapter:a", {"provider": 7})
-            await asyncio.sleep(60)
-            [loop] = [each for each in node.orchestrator.loops if each.name == "reconciling"]
-            paused = (await node.seen()).mode
-            await node.desired.resume(A)
-            await node.acted(await node.desired.put_back(A, Pin("new")))
-            return loop.failures > 1, "damaged" in loop.error, paused, node.world.serves(A)
+            await asyncio.sleep(10)
+            before = await node.seen()
+            await node.observed.clear("node")
+            await asyncio.sleep(10)
+            return before, await node.seen(), await node.observed.summary("node") is not None
 
-    assert run(main) == (True, True, "pause", "new")
+    before, after, summed = run(main)
+    assert (after.provider, after.phase, after.generation) == (
+        before.provider,
+        before.phase,
+        before.generation,
+    )
+    assert summed
+    assert [each.getMessage() for each in caplog.records if "anew" in each.getMessage()] == [
+        "what this node had written is not there any more; it is written anew"
+    ]
 
 
 def test_many_choices_here_are_as_many_swaps(run, keeping):
@@ -467,7 +522,7 @@ def test_events_are_bounded_behind_a_choice_that_cannot_be_written(run, keeping,
             told = [each.reason for each in await node.events("note")]
             return (
                 told[-1],
-                len(told) < 20,
+                len(told) <= 20,
                 node.orchestrator.recorder.dropped > 80,
                 (await node.desired.pinned(A)).provider,
             )
@@ -684,6 +739,45 @@ def test_an_operation_waits_for_no_store(run, keeping, clock, monkeypatch):
             return found, took < 0.1
 
     assert run(main) == (["new", "old"], True)
+
+
+def test_choices_while_the_store_is_away_are_one_for_each_part(run, keeping, monkeypatch, caplog):
+    """However many: what is kept of them does not grow, and the last one is written when the store is back."""
+    caplog.set_level(logging.CRITICAL, "oneiric")
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.at_rest()
+            store = Away(monkeypatch, node.store, StateError("gone"))
+            store.away = True
+            for number in range(101):
+                await node.runtime.swap(*A, ("new", "old")[number % 2])
+            waiting = len(node.orchestrator.recorder._choices)
+            store.away = False
+            await asyncio.sleep(60)
+            pins = await node.events("pin")
+            return waiting, (await node.desired.pinned(A)).provider, len(pins), node.world.serves(A)
+
+    assert run(main) == (1, "new", 101, "new")
+
+
+def test_a_choice_that_is_dropped_before_it_was_written_is_told(run, keeping, monkeypatch, caplog):
+    """History has both, and nothing is pinned."""
+    caplog.set_level(logging.CRITICAL, "oneiric")
+
+    async def main():
+        async with keeping(prepare=two) as node:
+            await node.at_rest()
+            store = Away(monkeypatch, node.store, StateError("gone"))
+            store.away = True
+            await node.runtime.swap(*A, "new")
+            node.runtime.unpin(*A)
+            await asyncio.sleep(1)
+            store.away = False
+            await asyncio.sleep(60)
+            return [e.kind for e in await node.events("pin", "unpin")], await node.desired.pinned(A)
+
+    assert run(main) == (["pin", "unpin"], None)
 
 
 def test_what_is_pinned_while_held_comes_at_the_resume(run, keeping):

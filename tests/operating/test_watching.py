@@ -793,3 +793,23 @@ def test_what_a_node_says_of_its_settings(run, file, clock):
         [("degraded", [slip]), ("ok", [])],
         [("refused", "file"), ("applied", "file")],
     )
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names here")
+def test_a_pipe_is_not_waited_for(run, file, watched):
+    """Nor is a device read to its end: it is refused like a folder, no thread is lost, and the next good file is taken."""
+
+    async def main():
+        async with watched(file) as here:
+            file.unlink()
+            os.mkfifo(file)
+            await here.after(3 * PATIENCE)
+            error, threads = here.error, here.runtime.status().threads
+            file.unlink()
+            file.write_text(text("steel", 3))
+            await here.after()
+            return error, threads, here.shelf
+
+    error, threads, shelf = run(main)
+    assert "is no file, but a pipe or a device" in error
+    assert (threads, shelf) == ((), ("steel", 3))

@@ -102,6 +102,19 @@ def test_damaged_file(tmp_path):
     assert (aside.level, aside.where, now.message) == ("warning", f"{path}.corrupt-1", "sound, schema 1")
 
 
+def test_damaged_value(tmp_path):
+    """One value that somebody has edited is named, in a file that is sound."""
+    path = tmp_path / "state.db"
+    asyncio.run(filled(path))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        (key,) = db.execute(
+            "UPDATE entries SET value = '{' WHERE key = (SELECT max(key) FROM entries) RETURNING key"
+        ).fetchone()
+    sound, value = findings(tmp_path)
+    assert (sound.level, value.level, value.where) == ("note", "warning", str(path))
+    assert value.message.startswith(f"the value of {key} is damaged: ")
+
+
 @pytest.mark.parametrize("kind", ["text", "database", "folder"])
 def test_stranger(tmp_path, kind):
     """Something else is there: an error, before anything fails."""

@@ -427,8 +427,10 @@ def test_damaged_value_is_named(tmp_path, text):
             db.execute("UPDATE entries SET value = ? WHERE key = 'a/1'", (text,))
         store = await SqliteStore.open(path)
         for call in (store.get("a/1"), store.scan("a/")):
-            with pytest.raises(Corrupt, match="the value of a/1 is damaged"):
+            with pytest.raises(Corrupt, match="the value of a/1 is damaged") as told:
                 await call
+        assert [key for key, _ in told.value.sound] == ["a/0", "a/2"]
+        assert {key: why for key, (_, why) in told.value.damaged.items()} == {"a/1": told.value.message}
         await store.put("a/1", "anew")
         found = [stored.value if key == "a/1" else stored.value["n"] for key, stored in await store.scan("")]
         await store.close()

@@ -162,15 +162,50 @@ def test_fields_of_later_versions_are_kept(viewed):
     ],
 )
 def test_what_has_other_types_is_damaged(viewed, value, said):
-    """Nothing is coerced; the error says whose it is, and where."""
+    """Nothing is coerced; the error says whose it is, and where.  All the others are wanted nevertheless."""
 
     async def body(store):
+        desired = Desired(store, now=lambda: 5.0)
+        await desired.pin(CACHE, "disk")
+        await desired.impose(QUEUE, "hold")
         await store.put("desired/admin/adapter:cache", value)
         with pytest.raises(Corrupt) as found:
-            await Desired(store).wanted()
+            await desired.admin(CACHE)
+        wanted = await desired.wanted()
+        assert (set(wanted.pins), set(wanted.admins)) == ({CACHE}, {str(QUEUE)})
+        assert set(wanted.damaged) == {"desired/admin/adapter:cache"}
+        assert wanted.damaged["desired/admin/adapter:cache"] == found.value.message
         return str(found.value)
 
     assert said in viewed(body)
+
+
+def test_what_is_damaged_can_be_taken_back(viewed):
+    """A pin and what is imposed, as any other; and what was wanted before stands until then."""
+
+    async def body(store):
+        desired = Desired(store, now=lambda: 5.0)
+        await desired.pin(CACHE, "disk")
+        await desired.impose(CACHE, "pause")
+        before = await desired.wanted()
+        await store.put("desired/pins/adapter:cache", {"provider": 7})
+        await store.put("desired/admin/adapter:cache", "paused")
+        damaged = await desired.wanted()
+        after = damaged.after(before)
+        nobody, revision = await desired.pinned_at(CACHE)
+        with pytest.raises(Corrupt):
+            await desired.note(CACHE, "would lose what is there")
+        await desired.put_back(CACHE, None, expect=revision)
+        await desired.resume(CACHE)
+        clean = await desired.wanted()
+        return (
+            (damaged.pins, damaged.admins, len(damaged.damaged)),
+            (after.pins, after.admins) == (before.pins, before.admins),
+            nobody,
+            (clean.pins, clean.admins, clean.damaged),
+        )
+
+    assert viewed(body) == (({}, {}, 2), True, None, ({}, {}, {}))
 
 
 def test_what_names_nothing_is_refused(viewed):
@@ -189,8 +224,7 @@ def test_what_names_nothing_is_refused(viewed):
         with pytest.raises(StateError, match="there are: hold, pause, drain"):
             await desired.impose(CACHE, "freeze")
         await store.put("desired/pins/nonsense", {"provider": "x"})
-        with pytest.raises(StateError, match="desired/pins/nonsense names no key"):
-            await desired.wanted()
+        assert "names no key" in (await desired.wanted()).damaged["desired/pins/nonsense"]
         return await store.revision("desired/") > 0
 
     assert viewed(body)

@@ -56,7 +56,7 @@ def command(context: Context, domain: str | None, watch: bool) -> None:
 
 
 async def _found(desk: Desk, only: str | None) -> dict[str, Any]:
-    wanted, now = await desk.desired.wanted(), time.time()
+    wanted, now = await desk.wanted(), time.time()
     living = await desk.living()
     seen = {name: await desk.observed.of(name) for name in living} if wanted.admins else {}
     parts = []

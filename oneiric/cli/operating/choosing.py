@@ -147,7 +147,7 @@ async def _write(desk: Desk, choice: Choice) -> tuple[Pin | None, _Written | Non
     desired, key = desk.desired, choice.key
     for _ in range(_TRIES):
         before, at = await desired.pinned_at(key)
-        if choice.provider is None and before is None:
+        if choice.provider is None and not at:
             return None, None
         try:
             return before, await _put(desk, key, _pin(desk, choice), at)

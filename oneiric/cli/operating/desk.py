@@ -19,7 +19,7 @@ from .moments import When
 if TYPE_CHECKING:
     from oneiric.cli.context import Context
     from oneiric.runtime import Runtime
-    from oneiric.state import ApplicationStore, Event, Living
+    from oneiric.state import ApplicationStore, Event, Living, Wanted
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,12 +57,26 @@ class Desk:
         self.desired, self.observed = Desired(store), Observed(store)
         self.history, self.requests = History(store), Requests(store)
         self.written: tuple[str, str] | None = None
+        self._warned = set[str]()
 
     async def living(self) -> dict[str, Living]:
         """The processes that live, and do not end just now, by name."""
         from oneiric.state import living
 
         return {each.name: each for each in await living(self.store) if not each.node.closing}
+
+    async def wanted(self) -> Wanted:
+        """What operators want; what of it is damaged is warned of, once."""
+        from oneiric.state.desired import mended_by
+
+        wanted = await self.desired.wanted()
+        for name, why in wanted.damaged.items():
+            if name not in self._warned:
+                self._warned.add(name)
+                self.context.warn(
+                    f"{why}; processes that run go on as before", f"to take it back: {mended_by(name)}"
+                )
+        return wanted
 
     async def tell(self, event: Event) -> None:
         """Write down what was done.  That it was done is not undone by a history that cannot be written."""

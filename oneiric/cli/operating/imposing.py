@@ -232,7 +232,7 @@ async def _others(desk: Desk, said: Said) -> list[str]:
         return []
     import time
 
-    wanted, now = await desk.desired.wanted(), time.time()
+    wanted, now = await desk.wanted(), time.time()
     still: list[str] = []
     for text, admin in sorted(wanted.admins.items()):
         mode = admin.mode(now)

@@ -33,7 +33,7 @@ async def look(desk: Desk, only: str | None, key: Key | None) -> dict[str, Any]:
     from oneiric.state import living
 
     observed, there = desk.observed, {each.name: each for each in await living(desk.store)}
-    wanted = await desk.desired.wanted()
+    wanted = await desk.wanted()
     last = [] if there else sorted(await observed.writers())
     nodes, parts = [], []
     for name in [*there, *last]:

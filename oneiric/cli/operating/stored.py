@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from oneiric_hookspecs import Key, OneiricError, SettingsError, specs
+from oneiric_hookspecs import Corrupt, Key, OneiricError, SettingsError, specs
 
 if TYPE_CHECKING:
     from oneiric.cli.context import Context
@@ -22,14 +22,18 @@ def pinned(context: Context, runtime: Runtime) -> dict[Key, Pin]:
 
     A store that cannot be read is warned of, and nothing counts as pinned.
     """
+    from oneiric.state.desired import mended_by
+
     try:
-        pins = _read(runtime)
+        pins, damaged = _read(runtime)
     except SettingsError:
         return {}  # no plugin brings that store: nobody can have pinned anything
     except (OneiricError, TimeoutError) as error:
         first = str(error).splitlines()[0] if isinstance(error, OneiricError) else "it takes too long"
         context.warn(f"what operators have pinned is not known: {first}")
         return {}
+    for name, why in damaged.items():
+        context.warn(f"{why}; processes that run go on as before", f"to take it back: {mended_by(name)}")
     now = time.time()
     pins = {key: pin for key, pin in pins.items() if pin.mark.holds(now)}
     for key, pin in pins.items():
@@ -42,7 +46,8 @@ def by(pin: Pin) -> str:
     return ": ".join(each for each in (pin.mark.actor, pin.mark.note) if each)
 
 
-def _read(runtime: Runtime) -> dict[Key, Pin]:
+def _read(runtime: Runtime) -> tuple[dict[Key, Pin], dict[str, str]]:
+    """What is pinned; and what is damaged, with why."""
     from oneiric.state import choose
     from oneiric.state.desired import PINS, pins_in
 
@@ -52,18 +57,30 @@ def _read(runtime: Runtime) -> dict[Key, Pin]:
         return asyncio.run(_asked(runtime))
     from oneiric.settings.places import state_folder
 
-    return pins_in(store.peek(rest, state_folder(settings), PINS))
+    unread: dict[str, str] = {}
+    try:
+        entries = list(store.peek(rest, state_folder(settings), PINS))
+    except Corrupt as error:
+        if not error.damaged:
+            raise
+        entries, unread = error.sound, {name: why for name, (_, why) in error.damaged.items()}
+    pins, damaged = pins_in(entries)
+    return pins, unread | damaged
 
 
-async def _asked(runtime: Runtime) -> dict[Key, Pin]:
+async def _asked(runtime: Runtime) -> tuple[dict[Key, Pin], dict[str, str]]:
     from oneiric.state import Desired
+    from oneiric.state.desired import PINS
 
     from .desk import store_of
 
     store = store_of(runtime)
     try:
         async with asyncio.timeout(PATIENCE):
-            return dict((await Desired(store).wanted()).pins)
+            wanted = await Desired(store).wanted()
+            return dict(wanted.pins), {
+                name: why for name, why in wanted.damaged.items() if name.startswith(PINS)
+            }
     finally:
         await store.close()
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from oneiric_hookspecs import StateError, StoreFinding
+from oneiric_hookspecs import Corrupt, StateError, StoreFinding
 
 from oneiric.plugins import _sqlite
+from oneiric.plugins._state import decode
 from oneiric.plugins._telling import explained
 
 from . import _tables
@@ -40,7 +41,7 @@ def findings(path: Path, known: int) -> Iterator[StoreFinding]:
         return
     yield from _aside(path)
     try:
-        version, said = _examined(path, known)
+        version, said, damaged = _examined(path, known)
     except StateError as error:
         yield _error(error)
         return
@@ -54,6 +55,10 @@ def findings(path: Path, known: int) -> Iterator[StoreFinding]:
         return
     later = f", and will be brought to {known}" if version < known else ""
     yield StoreFinding("note", f"sound, schema {version}{later}", where)
+    for each in damaged:
+        yield StoreFinding(
+            "warning", each, where, "a wish of operators is taken back by: oneiric unpin, oneiric resume"
+        )
     yield from _writable(path)
 
 
@@ -79,8 +84,8 @@ def peeked(path: Path, prefix: str, known: int) -> list[tuple[str, str, int]]:
         raise explained(error, path, 1.0) from error
 
 
-def _examined(path: Path, known: int) -> tuple[int, str]:
-    """The version of the file's schema, and ``"ok"`` or what is damaged.  Raises: StateError."""
+def _examined(path: Path, known: int) -> tuple[int, str, list[str]]:
+    """The version of the schema; ``"ok"``, or how the file is damaged; single values that are.  Raises: StateError."""
     version = 0
     try:
         with contextlib.closing(_open(path)) as db:
@@ -90,13 +95,25 @@ def _examined(path: Path, known: int) -> tuple[int, str]:
             if found > known:
                 raise too_new(path, found, known)
             version = found
-            return version, str(db.execute("PRAGMA quick_check(1)").fetchone()[0]) if version else "ok"
+            said = str(db.execute("PRAGMA quick_check(1)").fetchone()[0]) if version else "ok"
+            return version, said, _unread(db) if version and said == "ok" else []
     except sqlite3.Error as error:
         if not _sqlite.is_broken(error):
             raise explained(error, path, 1.0) from error
         if not is_ours(path):
             raise of_something_else(path) from error
-        return version, str(error)
+        return version, str(error), []
+
+
+def _unread(db: sqlite3.Connection) -> list[str]:
+    """What is wrong with values that are none."""
+    found = []
+    for key, text, _ in _tables.scan(db, ""):
+        try:
+            decode(text, f"the value of {key}")
+        except Corrupt as error:
+            found.append(error.message)
+    return found
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -129,7 +129,7 @@ class SqliteStore:
 
         def scan(db: sqlite3.Connection) -> list[tuple[str, Stored]]:
             # In the thread, as there may be many.
-            return [(key, self._stored(key, text, number)) for key, text, number in _tables.scan(db, prefix)]
+            return as_stored(_tables.scan(db, prefix), self.path)
 
         return await self._run(lambda: self._do(scan, []))
 
@@ -179,10 +179,12 @@ class SqliteStore:
 
     async def nodes(self) -> list[NodeSeen]:
         def nodes(db: sqlite3.Connection) -> list[NodeSeen]:
-            return [
-                NodeSeen(node, decode(text, f"what {node} says", str(self.path)), age)
-                for node, text, age in _tables.nodes(db, self._clocks)
-            ]
+            found = []
+            for node, text, age in _tables.nodes(db, self._clocks):
+                # What is damaged of one that lives is written again within seconds, and says nothing till then.
+                with contextlib.suppress(Corrupt):
+                    found.append(NodeSeen(node, decode(text, f"what {node} says", str(self.path)), age))
+            return found
 
         return await self._run(lambda: self._do(nodes, []))
 
@@ -317,6 +319,22 @@ class SqliteStore:
         )
 
 
+def as_stored(rows: Iterable[tuple[str, str, int]], path: Path) -> list[tuple[str, Stored]]:
+    """Rows as values.  Raises: Corrupt, with those that are damaged, and with the others."""
+    sound: list[tuple[str, Stored]] = []
+    damaged: dict[str, tuple[int, str]] = {}
+    first: Corrupt | None = None
+    for key, text, number in rows:
+        try:
+            sound.append((key, Stored(decode(text, f"the value of {key}", str(path)), number)))
+        except Corrupt as error:
+            first = first or error
+            damaged[key] = number, error.message
+    if first is not None:
+        raise Corrupt(first.message, where=first.where, hint=first.hint, sound=sound, damaged=damaged)
+    return sound
+
+
 # --- the plugin ----------------------------------------------------------------------------------------------------
 
 
@@ -338,10 +356,7 @@ def check_store(rest: str, folder: Path) -> Iterable[StoreFinding]:
 def peek_store(rest: str, folder: Path, prefix: str) -> Iterable[tuple[str, Stored]]:
     """Read what begins with *prefix*; makes and changes nothing.  Raises: StateError."""
     path = _checked(rest, folder)
-    return [
-        (key, Stored(decode(text, f"the value of {key}", str(path)), number))
-        for key, text, number in peeked(path, prefix, len(_tables.STEPS))
-    ]
+    return as_stored(peeked(path, prefix, len(_tables.STEPS)), path)
 
 
 def _checked(rest: str, folder: Path) -> Path:
