@@ -101,12 +101,15 @@ class Artifacts:
         except OSError as error:
             self._set_aside(path)
             raise ArtifactError(f"{path}: {error.strerror}", hint="the next sync fetches it again") from error
-        file = os.fdopen(handle, "rb")
         found = os.fstat(handle)
-        if stat.S_ISREG(found.st_mode) and found.st_size == ref.size and _digest(file) == ref.sha256:
-            file.seek(0)
-            return file
-        file.close()
+        if stat.S_ISREG(found.st_mode) and found.st_size == ref.size:
+            file = os.fdopen(handle, "rb")
+            if _digest(file) == ref.sha256:
+                file.seek(0)
+                return file
+            file.close()
+        else:
+            os.close(handle)  # a folder, too, can be opened, and is no file to Python
         self._set_aside(path)
         raise ArtifactError(
             f"{path} is not what was signed, and was set aside", hint="the next sync fetches it again"

@@ -110,8 +110,8 @@ class Kept:
         return attrs.evolve(self, floor=floor, floor_sha256=sha256)
 
     def accept(self, accepted: Accepted) -> Kept:
-        """The same, with *accepted* in force, and what was in force as the one before."""
-        again = self.active is not None and self.active.release == accepted.release
+        """The same, with *accepted* in force, and what was before it; one that is signed anew is no other."""
+        again = self.active is not None and self.active.release.place == accepted.release.place
         return attrs.evolve(
             self, active=accepted, previous=self.previous if again else self.active, verdict=None
         )

@@ -298,8 +298,8 @@ class Stream:
         )
         return self.in_force(report) if sync is None else sync.told(report)
 
-    def in_force(self, report: SyncReport) -> SyncReport:
-        """*report* with what is in force now."""
+    def in_force(self, report: SyncReport, **more: Any) -> SyncReport:
+        """*report* with what is in force now, and *more* of its fields."""
         release = self.kept.release("active") if self.force.manifest is not None else None
         return attrs.evolve(
             report,
@@ -307,6 +307,7 @@ class Stream:
             version=None if release is None else release.version,
             domains=self.force.domains,
             stale=release is not None and release.expires <= self.now(),
+            **more,
         )
 
     def now(self) -> float:

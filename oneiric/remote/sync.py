@@ -111,7 +111,8 @@ class Sync:
                 if name is not None and (data := stream.files.blob(name)) is not None
             }
             self._io = ReplayIO(files)
-            return self._taken(self._pulled(kept, now, None, None), kept, now, wall)
+            again = self._pulled(kept, now, kept.active.release, kept.active.etag)
+            return self._taken(again, kept, now, wall)
         self._io = StreamIO(stream.source(self._spec()), clock=stream.monotonic)
         try:
             refused = self._standing(kept)
@@ -133,13 +134,11 @@ class Sync:
         """*report* with what this sync knows beyond it."""
         io = self._io
         return self._stream.in_force(
-            attrs.evolve(
-                report,
-                signers=self._signers,
-                skipped=self._skipped,
-                sent=io.received if isinstance(io, StreamIO) else 0,
-                digests=io.digests if isinstance(io, StreamIO) else 0,
-            )
+            report,
+            signers=self._signers,
+            skipped=self._skipped,
+            sent=io.received if isinstance(io, StreamIO) else 0,
+            digests=io.digests if isinstance(io, StreamIO) else 0,
         )
 
     # --- what the verifier says ------------------------------------------------------------------------------------
@@ -264,12 +263,15 @@ class Sync:
         """S9 and S15, of a release whose body is there."""
         if self._dry or self._offline:
             return
+        # A line that cannot be read stays so.  What does not fit, does not fit code and settings of this machine, which
+        # are no part of the policy: no policy is such a refusal's, and so it passes.
+        unfit = isinstance(error, Rejected) and error.code == "malformed"
         verdict = Verdict(
             pulled.release,
             error.code,
             getattr(error, "line", None),
             self._stream.masked(error.message),
-            self._stream.policy(),
+            "" if unfit else self._stream.policy(),
             pulled.etag,
         )
         self._stream.update(lambda kept: attrs.evolve(_seen(kept, pulled.release), verdict=verdict))

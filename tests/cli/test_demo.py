@@ -399,6 +399,19 @@ def test_broken_promise_is_said(folder, monkeypatch, case):
         assert [each for each in ended.json["broken"] if sentence in each], ended.json["broken"]
 
 
+def test_forgery_that_is_believed_is_said(folder, monkeypatch):
+    """A release that nobody forged is taken, in the place of one without signatures: how it ended, and what it changed."""
+    monkeypatch.setattr("oneiric.cli.demo.following.Following._unsigned", lambda self: self._next())
+
+    ended = folder.run("demo", *SHORT, "--json")
+
+    assert (ended.code, ended.json["verdict"]) == (1, "broken")
+    assert {each for each in ended.json["broken"] if "unsigned" in each} == {
+        "a release that is unsigned was applied (None), not rejected as signature",
+        "a release that is unsigned changed what is in force",
+    }
+
+
 def test_folder_that_is_not_empty_is_left_alone(folder):
     """--keep overwrites nothing."""
     folder.write("mine/oneiric.toml", "# mine\n")

@@ -161,6 +161,34 @@ def test_s4_what_is_unchanged_is_held_against_the_same_time(project, gullible):
     assert project.synced(runtime).code == "expired"
 
 
+#: What the clock says of a release by the time its verifier is done, and what comes of it.
+LATE = {
+    "it has expired by then": ({"expires": 10}, False, None),
+    "it has expired by then, and is unchanged": ({"expires": 10}, True, None),
+    "it was signed by then": ({"issued": 310}, False, "clock-skew"),
+}
+
+
+@pytest.mark.parametrize("case", LATE)
+def test_s1_the_time_of_a_sync_is_that_of_its_beginning(project, gullible, case):
+    """However long it takes to be pulled."""
+    change, unchanged, code = LATE[case]
+    runtime = project.runtime(plugins=[gullible])
+    release = gullible.release(**{name: int(project.now) + value for name, value in change.items()})
+
+    def late(asked):
+        project.now += 20
+        return Pulled(release, unchanged=unchanged)
+
+    if unchanged:
+        gullible.says = Pulled(release)
+        assert project.synced(runtime).outcome == "applied"
+    gullible.says = late
+    report = project.synced(runtime)
+
+    assert (report.code, report.stale) == (code, code is None)
+
+
 def test_s10_what_a_body_says_beyond_the_format_is_told(project, caplog):
     """Where it is allowed: with its line and its name."""
     project.settings('unknown_fields = "warn"')
@@ -190,6 +218,24 @@ def test_s11_who_comes_to_judge_is_asked_about_what_stands(project):
         assert project.synced(runtime).outcome == "applied"
 
     assert asked == [{"thing", "later"}, {"last"}]
+
+
+def test_s11_what_is_signed_again_is_judged_by_who_came_since(project):
+    """The release is the same one, and what comes of it may be another: that is told as a change."""
+
+    class Judge:
+        @hookimpl
+        def oneiric_check_manifest(self):
+            return ()
+
+    project.publisher.publish(A)
+    runtime = project.runtime()
+    project.synced(runtime)
+    runtime.hooks.register(Judge(), "judge")
+    project.publisher.publish(A, version=1, expires=stamp(project.now + 20 * DAY))
+    report = project.synced(runtime)
+
+    assert (report.outcome, report.changed) == ("applied", (("adapter", "thing", "a", ""),))
 
 
 # --- what is kept of a refusal, and of what was ---------------------------------------------------------------------
@@ -228,6 +274,18 @@ def test_s15_a_verifier_need_not_say_unchanged(project, gullible):
     assert (codes, len(asked)) == (["scope"] * 3, 1)
 
 
+def test_s15_what_is_said_to_be_unchanged_is_what_was_refused(project, gullible):
+    """Nothing was verified anew: whatever release comes along with that word, it is not taken."""
+    gullible.says = Pulled(gullible.release({**A, "priority": 1000}))
+    runtime = project.runtime(plugins=[gullible])
+    first = project.synced(runtime)
+    gullible.says = Pulled(gullible.release(version=2), unchanged=True)
+    second = project.synced(runtime)
+
+    assert (first.code, second.code, second.detail) == ("scope", "scope", first.detail)
+    assert runtime.remote.status()[0].version is None
+
+
 def test_s15_a_dry_run_keeps_no_refusal(project):
     """Nor the floor: it leaves no trace."""
     project.publisher.publish({**A, "priority": 1000})
@@ -249,6 +307,37 @@ def test_newer_keys_are_looked_for_once_a_day(project):
         codes.append(project.synced(runtime).code)
 
     assert codes == [None, "signature"]
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(DAY - 1, None), (DAY, "signature")])
+def test_newer_keys_are_looked_for_when_a_day_is_over(project, seconds, code):
+    """To the second."""
+    project.publisher.publish(A)
+    runtime = project.runtime()
+    project.synced(runtime)
+    project.publisher.rotate(keys=[Key(7)])
+    project.now += seconds
+
+    assert project.synced(runtime).code == code
+
+
+def test_a_start_is_no_look_for_newer_keys(project, gullible):
+    """Whatever the verifier says it did: nobody was asked, and so the next sync looks."""
+    release, probes = gullible.release(), []
+
+    def says(asked):
+        probes.append((asked.offline, asked.probe))
+        return Pulled(release, probed=True, unchanged=asked.known is not None)
+
+    gullible.says = says
+    project.synced(project.runtime(plugins=[gullible]))
+    project.now += DAY - 10
+    runtime = project.runtime(plugins=[gullible])
+    project.now += 10
+    project.synced(runtime)
+    project.synced(runtime)
+
+    assert probes == [(False, True), (True, False), (False, True), (False, False)]
 
 
 def test_bodies_that_nobody_needs_are_swept_by_the_sync(project):

@@ -241,6 +241,34 @@ def test_t26_a_credential_goes_along(project, server, monkeypatch):
     assert {credential for _, credential in server.asked} == {"Bearer open-sesame"}
 
 
+def test_s14_what_was_accepted_costs_a_question(project, server):
+    """Its head is known by its tag, to the next process too: not a byte comes while nothing changes."""
+    project.publisher.publish(A, B)
+    runtime = project.runtime()
+    first = project.synced(runtime)
+
+    again = [project.synced(each) for each in (runtime, project.runtime())]
+
+    assert (first.outcome, first.sent > 0) == ("applied", True)
+    assert [(each.outcome, each.sent) for each in again] == [("unchanged", 0)] * 2
+
+
+def test_s15_what_was_refused_costs_a_question(project, server):
+    """Its head is known by its tag, to the next process too: not a byte comes, and the refusal is told again."""
+    project.publisher.publish(A, {**B, "priority": 1000})
+    runtime = project.runtime()
+    first = project.synced(runtime)
+    asked = len(server.asked)
+
+    again = [project.synced(each) for each in (runtime, runtime, project.runtime())]
+
+    assert first.sent > 0
+    assert {(each.code, each.line, each.detail, each.sent) for each in again} == {
+        ("scope", first.line, first.detail, 0)
+    }
+    assert [path for path, _ in server.asked[asked:]] == ["head.json"] * 3
+
+
 def test_a_thousand_unchanged_polls(project, server):
     """Nothing is registered, nothing is written, nothing grows: one request each, and no more."""
     project.publisher.publish(A, B)

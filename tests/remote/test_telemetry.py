@@ -49,7 +49,8 @@ def test_a_sync_is_counted(sdk, plugin):
     plugin.oneiric_synced(VIEW, REJECTED)
 
     stream = ("stream", "prod")
-    metrics = sdk.metrics()
+    # Other runtimes of this process may not be gone yet, and tell of what went wrong in their plugins.
+    metrics = {each: number for each, number in sdk.metrics().items() if "_plugin_" not in each[0]}
     assert metrics == {
         ("oneiric_remote_sync_total", (("code", ""), ("outcome", "applied"), stream)): 1,
         ("oneiric_remote_sync_total", (("code", "signature"), ("outcome", "rejected"), stream)): 1,

@@ -58,7 +58,7 @@ def pull(asked: Pull) -> Pulled:
     keyring.check_expiry(chain.newest, asked.now)  # P8
     release, signers = believe(head, chain.data, distrusted)
     check(release, chain.newest, asked.stream)
-    if head != asked.keep.load(HEAD):
+    if not unchanged:
         asked.keep.save(HEAD, head)
     same = asked.known is not None and release == asked.known
     return Pulled(asked.known if same and asked.known else release, etag, signers, probed, unchanged=same)
