@@ -254,9 +254,12 @@ class Orchestrator:
 
     async def _sum_up(self) -> None:
         await asyncio.sleep(0.1)  # as a rule more than one thing happens at a time
-        from .reporting import summary_of
+        from .reporting import pieces
 
-        summary = summary_of(self)
+        summary: dict[str, Any] = {}
+        for piece in pieces(self):
+            summary |= piece
+            await asyncio.sleep(0)
         if summary != self._summed or await self.member.observed.summary(self.node) is None:
             await self.member.observed.sum_up(summary)
             self._summed = summary

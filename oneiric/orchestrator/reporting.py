@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from oneiric_hookspecs import HealthSummary, Key, SyncReport
+from oneiric_hookspecs import Health, HealthSummary, Key, SyncReport
 
 from oneiric.hooks.faults import said
 
@@ -43,7 +43,7 @@ def about(orchestrator: Orchestrator) -> dict[str, Any]:
     found = {**summary_of(orchestrator), "schema": STATUS, "at": round(wall_of(orchestrator)(), 3)}
     del found["parts"]
     return found | {
-        "health": {group: _health(orchestrator, group, members=True) for group in _groups(orchestrator)},
+        "health": {group: _health(orchestrator, group, each=True) for group in _groups(orchestrator)},
         "remote": [
             {**_stream(each), "synced": orchestrator.measuring.synced(each.stream)}
             for each in runtime.remote.status()
@@ -57,10 +57,14 @@ def about(orchestrator: Orchestrator) -> dict[str, Any]:
 
 def summary_of(orchestrator: Orchestrator) -> dict[str, Any]:
     """How this process is as a whole, without anything that grows by itself: what is told to others by the store."""
+    return {name: value for piece in pieces(orchestrator) for name, value in piece.items()}
+
+
+def pieces(orchestrator: Orchestrator) -> Iterator[dict[str, Any]]:
+    """The same bit by bit, for a loop that has other things to do: of thousands of parts it takes a while."""
     runtime, masked = orchestrator.runtime, orchestrator.runtime.secrets.masked
-    status, measuring = runtime.status(), orchestrator.measuring
-    domains = dict(_domains(orchestrator))
-    return {
+    status, measuring = runtime.status(slots=False), orchestrator.measuring
+    yield {
         "schema": SUMMARY,
         "node": orchestrator.node,
         "pid": os.getpid(),
@@ -68,10 +72,18 @@ def summary_of(orchestrator: Orchestrator) -> dict[str, Any]:
         "started": round(orchestrator.started, 3),
         "state": status.state,
         "desired": orchestrator.reconciler.wanted.revision,
-        "domains": domains,
-        "total": _added(domains.values()),
-        "parts": {str(key): _short(each.plain()) for key, each in sorted(measuring.parts.items())},
-        "health": {group: _health(orchestrator, group) for group in _groups(orchestrator)},
+    }
+    members = orchestrator.supervision.members()
+    yield {}
+    domains = dict(_domains(orchestrator, members))
+    yield {"domains": domains, "total": _added(domains.values())}
+    yield {"parts": {str(key): _short(each.plain()) for key, each in sorted(measuring.parts.items())}}
+    health = {}
+    for group in _groups(orchestrator):
+        health[group] = _health(orchestrator, group, members)
+        yield {}
+    yield {
+        "health": health,
         "remote": [_stream(each) for each in runtime.remote.status()],
         "settings": _settings(orchestrator),
         "plugins": _plugins(orchestrator),
@@ -97,15 +109,17 @@ COUNTED = (
 _IMPOSED = {"hold": "held", "pause": "paused", "drain": "draining"}
 
 
-def _domains(orchestrator: Orchestrator) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each domain with what is counted and measured of it."""
+def _domains(
+    orchestrator: Orchestrator, members: Mapping[Key, Health]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each domain with what is counted and measured of it, where *members* are so well."""
     rows = Rows(orchestrator)
     counts: dict[str, dict[str, int]] = {}
     for slot in rows.slots.values():
         of = counts.get(slot.key.domain)
         if of is None:
             of = counts[slot.key.domain] = dict.fromkeys(COUNTED, 0)
-        _count_slot(of, slot)
+        _count_slot(of, slot, members.get(slot.key))
     for key in rows.activities.keys() - rows.slots.keys():
         counts.setdefault(key.domain, dict.fromkeys(COUNTED, 0))["parts"] += 1
     for key, activity in rows.activities.items():
@@ -123,12 +137,10 @@ def _domains(orchestrator: Orchestrator) -> Iterator[tuple[str, dict[str, Any]]]
         yield domain, {"counts": counts.get(domain, dict.fromkeys(COUNTED, 0)), "measured": block}
 
 
-def _count_slot(of: dict[str, int], slot: Slot) -> None:
+def _count_slot(of: dict[str, int], slot: Slot, health: Health | None) -> None:
     of["parts"] += 1
-    bound = slot.bound
-    if bound is not None:
+    if slot.bound is not None:
         of["bound"] += 1
-        health = bound.health
         of["unwell"] += health is not None and not health.passes
     else:
         of["failed"] += slot.last_error is not None
@@ -161,14 +173,16 @@ def _groups(orchestrator: Orchestrator) -> list[str]:
     return [*_GROUPS, *orchestrator.runtime.settings.health.groups]
 
 
-def _health(orchestrator: Orchestrator, group: str, *, members: bool = False) -> dict[str, Any]:
+def _health(
+    orchestrator: Orchestrator, group: str, members: Mapping[Key, Health] | None = None, *, each: bool = False
+) -> dict[str, Any]:
     masked = orchestrator.runtime.secrets.masked
-    summary: HealthSummary = orchestrator.summary(group)
+    summary: HealthSummary = orchestrator.supervision.summary(group, members)
     found: dict[str, Any] = {
         "status": summary.status,
-        "reasons": [masked(each) for each in summary.reasons],
+        "reasons": [masked(reason) for reason in summary.reasons],
     }
-    if members:
+    if each:
         found["members"] = {str(key): health.status for key, health in sorted(summary.members.items())}
     return found
 

@@ -167,8 +167,12 @@ class Runtime(Changing):
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
-    def status(self) -> Status:
-        """What runs, since when, and what is wanted and not so yet; probes nothing."""
+    def status(self, *, slots: bool = True) -> Status:
+        """What runs, since when, and what is wanted and not so yet; probes nothing.
+
+        Args:
+            slots: Whether to tell of each part, which takes a while where there are thousands.
+        """
         from .status import Status, of_slot
 
         engine = self._engine
@@ -177,7 +181,7 @@ class Runtime(Changing):
         now = self._clock.time()
         return Status(
             self._state,
-            tuple(of_slot(engine.slots[key], now) for key in sorted(engine.slots)),
+            tuple(of_slot(engine.slots[key], now) for key in sorted(engine.slots)) if slots else (),
             tuple(repr(each) for each in engine.operations.under_way),
             self._works.names,
             (*engine.threads.outstanding, *self._works.threads.outstanding),

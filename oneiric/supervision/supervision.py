@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Literal
 
@@ -117,19 +117,26 @@ class Supervision:
             "" if trouble is None else trouble.given_up,
         )
 
-    def summary(self, group: str = "ready") -> HealthSummary:
+    def members(self) -> dict[Key, Health]:
+        """How each part is, and the process, with what they need; probes nothing."""
+        return dict(self._all())
+
+    def summary(self, group: str = "ready", members: Mapping[Key, Health] | None = None) -> HealthSummary:
         """How a group of parts is; probes nothing.
 
         Args:
             group: ``ready``: all parts and the process; ``live``: the process, and critical parts that were given up
                 after restarts; ``all``: as ``ready``; or a name of ``[health.groups]``.
+            members: What ``members`` gave, for who wants more than one group; None is now.
         Raises:
             ResolutionError: There is no such group.
         """
         section = self._runtime.settings.health
         found = group_of(group, section)
-        members = self._live() if group == "live" else self._all()
-        return summed_up(members, found, self._critical, section.informational)
+        known = self._all() if members is None else members.items()
+        return summed_up(
+            self._live() if group == "live" else known, found, self._critical, section.informational
+        )
 
     def add_member(self, name: str, call: Callable[[], Health]) -> None:
         """Count something that is no part, by what *call* gives; it is shown as ``runtime:NAME``, and not critical."""

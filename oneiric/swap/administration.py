@@ -115,9 +115,9 @@ class Administration:
 
     def activities(self) -> dict[Key, Activity]:
         """What is in force, where anything is: for every part that somebody has asked for, or named."""
-        keys = {Key.of(*key) for key in self._slots} | {
-            Key.parse(text) for text in self.admins if ":" in text
-        }
+        keys = {Key.parse(text) for text in self.admins if ":" in text} | self._in_force.keys()
+        if any(":" not in text for text in self.admins):
+            keys |= {Key.of(*key) for key in self._slots}
         found = {key: self.activity(key) for key in sorted(keys)}
         return {key: activity for key, activity in found.items() if activity.mode is not None}
 

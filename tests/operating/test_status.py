@@ -296,3 +296,31 @@ def test_measuring_never_stands_in_the_way(measured):
         return wrong, part(node)["latency"]["total"]["count"]
 
     assert measured(story, give) == ([], 100)
+
+
+def test_what_is_counted_as_unwell_is_what_the_row_says(run, keeping):
+    """One bad answer of three that count is none, in the row and in the sum; with the third it is both."""
+    well = True
+
+    async def main():
+        nonlocal well
+
+        async def prepare(world):
+            world.add(A, "a", probe=lambda _: well)
+            await world.use(A)
+
+        settings = {"lifecycle": {"probation": 0.0, "probe_interval": 10.0}, "health": {"failure": 3}}
+        async with keeping(settings, prepare=prepare) as node:
+            found = []
+            await asyncio.sleep(15)
+            well = False
+            for _ in range(4):
+                counts = summary_of(node.orchestrator)["domains"]["adapter"]["counts"]
+                found.append((row(node)["supervised"]["effective"], counts["unwell"]))
+                await asyncio.sleep(10)
+            return found
+
+    found = run(main)
+    assert found[0] == ("ok", 0)
+    assert found[1] == ("ok", 0)
+    assert found[-1] == ("failed", 1)
