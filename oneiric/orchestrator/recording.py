@@ -88,7 +88,7 @@ class Recorder:
         if len(self._todo) >= KEPT:
             self._todo.popleft()
             self.dropped += 1
-        self._todo.append(attrs.evolve(event, node=event.node or self._node))
+        self._todo.append(attrs.evolve(event, node=event.node or self._node, at=round(self._wall(), 3)))
         self._wake()
 
     def chosen(self, key: Key, provider: str | None, write: Callable[[], Coroutine[Any, Any, int]]) -> None:
@@ -247,7 +247,10 @@ class Recorder:
             if self._todo and self._todo[0] is first:
                 self._todo.popleft()
         if await self._lost():
-            log.warning("what this node had written is not there any more; it is written anew")
+            log.warning(
+                "what this node had written is not there any more, and is written anew; "
+                "what operators had said is not, if the store was lost"
+            )
             self._dirty.update(dict.fromkeys(self._written))
             self._written.clear()
         while self._dirty:

@@ -29,6 +29,7 @@ class Event(Kept):
         operation: The operation's id, where it was one.
         node: Where it happened.
         ms: How many milliseconds it took.
+        at: When it happened, in seconds since 1970; None where that is when it was written down.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Event(Kept):
     operation: str = ""
     node: str = ""
     ms: float | None = None
+    at: float | None = None
 
 
 @attrs.frozen
@@ -50,7 +52,7 @@ class Told:
 
     Args:
         number: Later ones have higher numbers.
-        at: When it was written down, in seconds since 1970.
+        at: When it happened, in seconds since 1970: later ones may be older, where the store was away.
         event: What happened.
     """
 
@@ -76,10 +78,11 @@ class History:
 
     async def read(self, after: int = 0, limit: int = 1000) -> list[Told]:
         """Events with a number above *after*, oldest first, *limit* at most."""
-        return [
-            Told(record.number, record.at, value_of(Event, record.value, f"{self._log} {record.number}"))
-            for record in await self._store.read(self._log, after, limit)
-        ]
+        found = []
+        for record in await self._store.read(self._log, after, limit):
+            event = value_of(Event, record.value, f"{self._log} {record.number}")
+            found.append(Told(record.number, record.at if event.at is None else event.at, event))
+        return found
 
     async def latest(self, limit: int) -> list[Told]:
         """The last *limit* events, oldest first."""
