@@ -337,15 +337,17 @@ def test_four_processes_and_one_is_killed(on_disk, path, tmp_path):
 
     on_disk(fill)
     words = [sys.executable, "-c", textwrap.dedent(WORKER), str(path)]
-    killed, *others = [
-        subprocess.Popen(
-            [*words, str(tmp_path / f"{number}.log"), *(["dies"] if not number else [])],
-            stdout=subprocess.PIPE,
-        )
-        for number in range(4)
-    ]
+
+    def start(number, *more):
+        return subprocess.Popen([*words, str(tmp_path / f"{number}.log"), *more], stdout=subprocess.PIPE)
+
+    killed, others = start(0, "dies"), []
     try:
+        # The others begin when it has its ten: they could be done with all before it has begun.
         held = killed.stdout.readline().split()
+        others += [start(number) for number in (1, 2, 3)]
+        while not any(path.stat().st_size for path in tmp_path.glob("[123].log")):
+            assert all(process.poll() is None for process in others)
         killed.kill()
         killed.wait()
         assert [process.wait(60) for process in others] == [0, 0, 0]
